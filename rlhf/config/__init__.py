@@ -1,0 +1,51 @@
+"""The whole configuration as frozen pydantic models; `validate` turns what Hydra composed into a `Config`.
+
+Every error is reported at once, each with key, value, rule and remedy. No code writes into a `Config`.
+"""
+
+from rlhf.config.explain import known_keys, validate
+from rlhf.config.objective import (
+    CustomReward,
+    KlConfig,
+    ModelReward,
+    Reward,
+    RolloutConfig,
+    RulesReward,
+    WeightedReward,
+)
+from rlhf.config.schema import Config
+from rlhf.config.sources import DataConfig, InputsConfig, ModelConfig
+from rlhf.config.stages import (
+    AllStage,
+    EvalStage,
+    HelpStage,
+    PpoStage,
+    RmStage,
+    SampleStage,
+    SftStage,
+    TrainerStage,
+)
+
+__all__ = [
+    "AllStage",
+    "Config",
+    "CustomReward",
+    "DataConfig",
+    "EvalStage",
+    "HelpStage",
+    "InputsConfig",
+    "KlConfig",
+    "ModelConfig",
+    "ModelReward",
+    "PpoStage",
+    "Reward",
+    "RmStage",
+    "RolloutConfig",
+    "RulesReward",
+    "SampleStage",
+    "SftStage",
+    "TrainerStage",
+    "WeightedReward",
+    "known_keys",
+    "validate",
+]

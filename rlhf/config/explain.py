@@ -1,0 +1,83 @@
+"""A composed configuration becomes a `Config`, or one error that lists all that is wrong."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from rlhf.config.schema import Config
+from rlhf.errors import ConfigError
+
+
+def validate(composed: Mapping[str, Any]) -> Config:
+    """The configuration as a `Config`.
+
+    Raises:
+        ConfigError: names every key that is unknown, wrong or in contradiction, a line each.
+    """
+    try:
+        return Config.model_validate(composed)
+    except ValidationError as error:
+        lines = list(_explain(error, composed))
+        shown = lines[:8] + ([f"and {len(lines) - 8} more"] if len(lines) > 8 else [])
+        raise ConfigError("\n".join(shown)) from None
+
+
+def known_keys(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[str]:
+    """Dotted names of all keys that a command may set, unions included."""
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        for section in _sections(field.annotation):
+            yield from known_keys(section, f"{prefix}{name}.")
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in getattr(annotation, "__args__", ()):
+        yield from _sections(part)
+
+
+def _explain(error: ValidationError, composed: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each key that is wrong: key, value, rule, remedy."""
+    rules: dict[str, list[str]] = {}
+    for item in error.errors(include_url=False):
+        key, value = _locate([str(part) for part in item["loc"]], composed)
+        message = item["msg"].removeprefix("Value error, ")
+        names_its_key = item["type"] == "value_error" and isinstance(value, Mapping)
+        if item["type"] == "extra_forbidden":
+            subject, rule = f"{key}={value}", f"there is no such option here; {_hint(key)}"
+        elif item["type"] == "missing":
+            subject, rule = key, f"is needed; add {key}=... to the command"
+        elif names_its_key:
+            subject, rule = "", f"{key}.{message}" if key else message
+        else:
+            subject, rule = f"{key}={value}", message[0].lower() + message[1:]
+        if subject:
+            rules.setdefault(subject, []).append(rule)
+        else:
+            yield rule
+    for subject, reasons in rules.items():
+        yield f"{subject}: {', or '.join(reasons)}"
+
+
+def _hint(key: str) -> str:
+    near = difflib.get_close_matches(key, sorted(set(known_keys())), n=2, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else "`python -m rlhf.run --help` lists the keys"
+
+
+def _locate(path: list[str], composed: Mapping[str, Any]) -> tuple[str, Any]:
+    """The dotted key that a person would type, and its value.
+
+    Pydantic's path also holds the tag of a union or the type that it tried; those lead nowhere in `composed`.
+    """
+    keys: list[str] = []
+    node: Any = composed
+    for position, part in enumerate(path):
+        if isinstance(node, Mapping) and part in node:
+            node = node[part]
+            keys.append(part)
+        elif position == len(path) - 1 and isinstance(node, Mapping) and node.get("kind") != part:
+            keys.append(part)  # a key that is missing
+    return ".".join(keys), node

@@ -1,0 +1,182 @@
+"""The stages and what each is told."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from rlhf.config.base import Auto, Count, NonNegative, Positive, Probability, Section, divisors_near
+
+
+class TrainStage(Section):
+    """What every stage that trains has."""
+
+    epochs: Count = 1
+    learning_rate: Positive | Auto = Field(default="auto", description="auto: from the number of parameters")
+    batch_size: Count = 32
+    max_hours: Positive | None = Field(default=None, description="save and end cleanly after so many hours")
+    save_every: Count = Field(default=50, description="steps between saved states")
+
+
+class TrainerStage(TrainStage):
+    """What SFT and reward model share: a pass over a dataset by steps."""
+
+    max_steps: Count | None = Field(default=None, description="optimiser steps; none: as the epochs say")
+    microbatch_size: Count | Auto = Field(
+        default="auto", description="examples at once on a device; must divide batch_size"
+    )
+    warmup: Probability = Field(
+        default=0.05, description="share of the steps in which the learning rate rises"
+    )
+    weight_decay: NonNegative = 0.0
+    max_grad_norm: Positive = 1.0
+    eval_every: Count = Field(default=100, description="steps between evaluations on the validation part")
+
+    @model_validator(mode="after")
+    def _microbatches_fit(self) -> "TrainerStage":
+        if self.microbatch_size != "auto" and self.batch_size % self.microbatch_size:
+            raise ValueError(
+                f"microbatch_size={self.microbatch_size} does not divide batch_size={self.batch_size}; "
+                f"try {divisors_near(self.batch_size, self.microbatch_size)}"
+            )
+        return self
+
+
+class SftStage(TrainerStage):
+    """Supervised fine-tuning on demonstrations."""
+
+    kind: Literal["sft"] = "sft"
+    epochs: Count = 3
+    packing: bool | Auto = Field(default="auto", description="several examples in one row; auto: on a GPU")
+    patience: Count | None = Field(
+        default=3, description="evaluations without improvement before stopping; none: never"
+    )
+
+
+class RmStage(TrainerStage):
+    """A reward model from preference pairs."""
+
+    kind: Literal["rm"] = "rm"
+    adam_eps: Positive = 1e-5
+    validation_share: Probability = Field(
+        default=0.15,
+        description="share of the training prompts whose pairs train the model that picks PPO's checkpoint",
+    )
+    judge_share: Probability = Field(
+        default=0.15,
+        description="share of the training prompts whose pairs train the judge of the evaluation",
+    )
+
+    @model_validator(mode="after")
+    def _leaves_pairs(self) -> "RmStage":
+        if self.validation_share + self.judge_share >= 1.0:
+            raise ValueError(
+                f"validation_share={self.validation_share} and judge_share={self.judge_share} leave no pairs "
+                "for the reward model; their sum must be below 1"
+            )
+        return self
+
+
+class PpoStage(TrainStage):
+    """PPO against the reward."""
+
+    kind: Literal["ppo"] = "ppo"
+    total_episodes: Count = Field(default=8192, description="responses sampled over the whole run")
+    batch_size: Count = Field(
+        default=128, description="responses sampled in an iteration, over all processes"
+    )
+    minibatch_size: Count = Field(
+        default=32, description="responses in an optimiser step, over all processes"
+    )
+    microbatch_tokens: Count = Field(
+        default=16384, description="tokens at once on a device, padding included"
+    )
+    epochs: Count = Field(default=4, description="passes over each batch")
+    response_length: Count = Field(default=64, description="tokens a response may have")
+    temperature: Positive = Field(default=0.7, description="for sampling and for every log-probability")
+    gamma: Probability = 1.0
+    lam: Probability = 0.95
+    clip: Positive = Field(default=0.2, description="the ratio is clipped to 1 - clip ... 1 + clip")
+    value_clip: Positive = 0.2
+    value_coef: NonNegative = 0.1
+    max_grad_norm: Positive = 1.0
+    adam_eps: Positive = 1e-5
+    whiten_advantages: bool = True
+    whiten_rewards: bool = Field(default=False, description="variance 1, mean kept")
+    missing_end: Literal["penalty", "replace"] = Field(
+        default="penalty",
+        description="no end token: subtract missing_end_score from the score, or put -missing_end_score",
+    )
+    missing_end_score: NonNegative = 1.0
+    roles: Literal["auto", "separate", "shared"] = Field(
+        default="auto",
+        description="separate models, or adapters on one trunk; auto: shared where model.adapter=lora allows",
+    )
+    freeze_policy_iterations: int = Field(
+        default=0, ge=0, description="iterations in which only the critic learns"
+    )
+    eval_every: Count = Field(default=8, description="iterations between evaluations on held-out prompts")
+    eval_prompts: Count = 128
+
+    @property
+    def num_iterations(self) -> int:
+        """Rollout-and-update rounds; the last may sample more than is left of `total_episodes`."""
+        return -(-self.total_episodes // self.batch_size)
+
+    @model_validator(mode="after")
+    def _batches_fit(self) -> "PpoStage":
+        if self.batch_size % self.minibatch_size:
+            raise ValueError(
+                f"minibatch_size={self.minibatch_size} does not divide batch_size={self.batch_size}; "
+                f"try {divisors_near(self.batch_size, self.minibatch_size)}"
+            )
+        if self.total_episodes < self.batch_size:
+            raise ValueError(
+                f"total_episodes={self.total_episodes} is less than one batch_size={self.batch_size}; "
+                "raise it or lower batch_size"
+            )
+        return self
+
+
+class SampleStage(Section):
+    """Several answers a prompt, ready to be rated."""
+
+    kind: Literal["sample"] = "sample"
+    num_prompts: Count = 64
+    answers: Count = Field(default=2, description="answers a prompt from each policy")
+    policies: tuple[str, ...] = Field(default=(), description="further policies beside inputs.policy")
+    part: Literal["train", "validation", "test"] = Field(default="train", description="which prompts")
+    response_length: Count = 64
+    temperature: Positive = 0.7
+
+
+class EvalStage(Section):
+    """A policy against its SFT parent on held-out prompts."""
+
+    kind: Literal["eval"] = "eval"
+    num_prompts: Count = 256
+    response_length: Count = 64
+    temperature: Positive = 0.7
+    bootstrap: Count = Field(default=2000, description="resamples of an interval")
+    show: Count = Field(default=24, description="side-by-side samples in the report")
+
+
+class AllStage(Section):
+    """SFT, reward model, PPO and evaluation, one after the other."""
+
+    kind: Literal["all"] = "all"
+    sft: SftStage = SftStage()
+    rm: RmStage = RmStage()
+    ppo: PpoStage = PpoStage()
+    eval: EvalStage = EvalStage()
+
+
+class HelpStage(Section):
+    """The page that lists stages and examples."""
+
+    kind: Literal["help"] = "help"
+
+
+Stage = Annotated[
+    SftStage | RmStage | PpoStage | SampleStage | EvalStage | AllStage | HelpStage,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,83 @@
+"""The help page: stages, examples and every key with its default."""
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+
+from rlhf.config import (
+    AllStage,
+    Config,
+    CustomReward,
+    DataConfig,
+    EvalStage,
+    InputsConfig,
+    KlConfig,
+    ModelConfig,
+    PpoStage,
+    RmStage,
+    RolloutConfig,
+    RulesReward,
+    SampleStage,
+    SftStage,
+)
+
+_PAGE = """\
+Classic RLHF: supervised fine-tuning, a reward model from preferences, and PPO against it.
+
+  python -m rlhf.run stage=STAGE [key=value ...]
+
+stages
+  sft      supervised fine-tuning on demonstrations
+  rm       a reward model from preference pairs, on top of the newest sft
+  ppo      PPO against the reward, from the newest sft
+  eval     the newest policy against its sft parent; writes report.html
+  sample   several answers a prompt, ready to be rated
+  all      sft, rm, ppo and eval, one after the other
+
+examples
+  python -m rlhf.run stage=all                        the embedded demo, offline, on a CPU
+  python -m rlhf.run stage=all preset=smoke           the same in under a minute, learning nothing
+  python -m rlhf.run stage=sft name=mine model.path=./my-model data.demonstrations=./demos.jsonl
+  python -m rlhf.run stage=rm name=mine data.preferences=./pairs.jsonl
+  python -m rlhf.run stage=ppo name=mine kl=adaptive kl.target=6 data.prompts=./prompts.jsonl
+  python -m rlhf.run stage=ppo reward=custom reward.path=my_reward.py:score
+  python -m rlhf.run -m stage=all seed=0,1,2          a sweep, one experiment each
+  python -m rlhf.runs list                            what there is; also show, verify
+
+The same command again goes on with an unfinished run. traceback=true prints an error's traceback.
+"""
+
+
+def help_page() -> str:
+    """What `python -m rlhf.run` without a stage prints."""
+    sections: list[tuple[str, type[BaseModel]]] = [
+        ("", Config),
+        ("model.", ModelConfig),
+        ("data.", DataConfig),
+        ("inputs.", InputsConfig),
+        ("stage=sft: stage.", SftStage),
+        ("stage=rm: stage.", RmStage),
+        ("stage=ppo: stage.", PpoStage),
+        ("stage=eval: stage.", EvalStage),
+        ("stage=sample: stage.", SampleStage),
+        ("stage=all: stage.", AllStage),
+        ("kl=fixed|adaptive: kl.", KlConfig),
+        ("reward=custom: reward.", CustomReward),
+        ("reward=rules: reward.", RulesReward),
+        ("rollout=hf: rollout.", RolloutConfig),
+    ]
+    return (
+        _PAGE
+        + "\nkeys, with their defaults\n"
+        + "\n".join(line for title, section in sections for line in _describe(title, section))
+    )
+
+
+def _describe(title: str, section: type[BaseModel]) -> Iterator[str]:
+    if title:
+        yield f"  {title}"
+    for name, field in section.model_fields.items():
+        if isinstance(field.default, BaseModel) or name == "kind":
+            continue
+        default = "" if field.is_required() else f"={field.default}"
+        yield f"    {name + default:<34} {field.description or ''}".rstrip()

@@ -1,0 +1,101 @@
+"""What the machine has, what `auto` becomes on it, and a stop that is asked for."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import torch
+
+from rlhf.config import Config
+from rlhf.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and in what precision a stage computes."""
+
+    device: torch.device
+    dtype: torch.dtype
+    threads: int
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """What `auto` became, for the manifest."""
+        precision = "bf16" if self.dtype == torch.bfloat16 else "fp32"
+        return {"device": str(self.device), "precision": precision, "threads": self.threads}
+
+
+def set_up_machine(cfg: Config) -> Machine:
+    """Resolves device, precision and threads, and makes the CPU's results repeatable.
+
+    Raises:
+        ConfigError: device=cuda without a GPU.
+    """
+    if cfg.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device=cuda: no GPU can be used here; leave device=auto, or device=cpu")
+    use_cuda = cfg.device == "cuda" or (cfg.device == "auto" and torch.cuda.is_available())
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if use_cuda else torch.device("cpu")
+    auto_bf16 = use_cuda and torch.cuda.is_bf16_supported()
+    use_bf16 = cfg.precision == "bf16" or (cfg.precision == "auto" and auto_bf16)
+    threads = cfg.threads or _cpus()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(not use_cuda)
+    return Machine(device, torch.bfloat16 if use_bf16 else torch.float32, threads)
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Stop:
+    """Whether to save and end: SIGTERM, Ctrl-C or `stage.max_hours`; read it between steps."""
+
+    def __init__(self, max_hours: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._deadline = None if max_hours is None else clock() + 3600.0 * max_hours
+        self._signal: str | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why the stage should save and end now, or None."""
+        if self._signal:
+            return self._signal
+        if self._deadline is not None and self._clock() >= self._deadline:
+            return "stage.max_hours is reached"
+        return None
+
+    def request(self, reason: str) -> None:
+        """Asks for the end."""
+        self._signal = reason
+
+    @contextmanager
+    def listening(self) -> Iterator["Stop"]:
+        """Takes SIGTERM and Ctrl-C as requests; a second Ctrl-C ends at once."""
+
+        def handle(number: int, _frame: FrameType | None) -> None:
+            if self._signal:
+                raise KeyboardInterrupt
+            self.request(signal.Signals(number).name)
+
+        before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def auto_learning_rate(stage: str, parameters: int, adapter: str) -> float:
+    """A learning rate from the model's size: falls with the square root of the number of parameters.
+
+    Anchored at a billion parameters on 2e-5 (SFT), 9e-6 (reward model) and 3e-6 (PPO, Huang et al. 2024);
+    adapters take ten times as much. Small models end at a ceiling.
+    """
+    at_a_billion, ceiling = {"sft": (2e-5, 1e-3), "rm": (9e-6, 5e-4), "ppo": (3e-6, 1e-4)}[stage]
+    rate = at_a_billion * (1e9 / max(parameters, 1)) ** 0.5
+    return float(f"{min(rate * (10.0 if adapter == 'lora' else 1.0), ceiling):.1e}")

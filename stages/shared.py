@@ -1,0 +1,148 @@
+"""What the stages share: their data, the base model, and the session around a run."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from rich.console import Console
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from rlhf import demo
+from rlhf.config import Config
+from rlhf.data.cleaning import Converted, clean_demonstrations, clean_preferences, clean_prompts
+from rlhf.data.encoding import Encoder, make_encoder
+from rlhf.data.formats import to_demonstrations, to_preferences, to_prompts
+from rlhf.data.sources import local_files, read_rows
+from rlhf.data.splits import split
+from rlhf.metrics import MetricsLog
+from rlhf.models.loading import context_length, load_policy, load_tokenizer
+from rlhf.records import Demonstration, Preference, Prompt
+from rlhf.runs import Artifact, Experiment, Run, identity
+from rlhf.training.machine import Machine, set_up_machine
+from rlhf.training.trackers import open_trackers
+
+T = TypeVar("T", Demonstration, Preference, Prompt)
+
+EMBEDDED_ROWS = {"demonstrations": 8000, "preferences": 8000, "prompts": 8000}
+MAX_LENGTH_AUTO = 1024
+console = Console(stderr=True)
+
+
+@dataclass(frozen=True)
+class Parts(Generic[T]):
+    """A dataset, cleaned and split by prompt, with the account of what was left out."""
+
+    train: list[T]
+    validation: list[T]
+    test: list[T]
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Session:
+    """An open run and what a stage needs to work in it."""
+
+    cfg: Config
+    run: Run
+    inputs: Mapping[str, Artifact]
+    machine: Machine
+    log: MetricsLog
+
+
+@contextmanager
+def session(cfg: Config, inputs: Mapping[str, Artifact], data: tuple[str, ...]) -> Iterator[Session]:
+    """Opens (or resumes, or finds finished) the run of this command; says which.
+
+    `data` names the datasets that the stage reads ("demonstrations", "preferences", "prompts").
+    Raises RunError when another process works on it.
+    """
+    experiment = Experiment(Path(cfg.runs_dir), cfg.name)
+    config = cfg.model_dump(mode="json")
+    files = [file for name in data for file in local_files(source_of(cfg, name) or "")]
+    key = identity(config, inputs, files)
+    for artifact in inputs.values():
+        console.print(f"{cfg.stage.kind}: {artifact.role} is {artifact.path}", markup=False, highlight=False)
+    with experiment.open(cfg.stage.kind, identity=key, config=config, inputs=inputs, data_files=files) as run:
+        state = "is finished already" if run.finished else "goes on" if run.resumed else "starts"
+        console.print(f"{cfg.stage.kind}: {run.path} {state}", markup=False, highlight=False)
+        machine = set_up_machine(cfg)
+        if run.finished:
+            yield Session(cfg, run, inputs, machine, MetricsLog(run.path / "metrics.jsonl", ()))
+            return
+        log = MetricsLog(run.path / "metrics.jsonl", open_trackers(cfg.trackers, run.path, config))
+        try:
+            yield Session(cfg, run, inputs, machine, log)
+        finally:
+            log.close()
+
+
+def source_of(cfg: Config, dataset: str) -> str | None:
+    """Where a dataset comes from; prompts default to those of the preferences, then of the demonstrations."""
+    data = cfg.data
+    if dataset == "prompts":
+        return data.prompts or data.preferences or data.demonstrations
+    return data.demonstrations if dataset == "demonstrations" else data.preferences
+
+
+def load_demonstrations(cfg: Config, encoder: Encoder) -> Parts[Demonstration]:
+    """Demonstrations to imitate; DataError when none can be used."""
+    return _parts(
+        cfg, "demonstrations", demo.demonstrations, to_demonstrations, lambda c: clean_demonstrations(c, encoder)
+    )
+
+
+def load_preferences(cfg: Config, encoder: Encoder) -> Parts[Preference]:
+    """Preference pairs; DataError when none can be used."""
+    return _parts(cfg, "preferences", demo.preferences, to_preferences, lambda c: clean_preferences(c, encoder))
+
+
+def load_prompts(cfg: Config, encoder: Encoder, response_length: int) -> Parts[Prompt]:
+    """Prompts that leave room for a response; DataError when none can be used."""
+    return _parts(
+        cfg, "prompts", demo.prompts, to_prompts, lambda c: clean_prompts(c, encoder, response_length)
+    )
+
+
+def load_base(cfg: Config, machine: Machine) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
+    """The model that SFT starts from, its tokenizer, and how the manifest names it."""
+    path = cfg.model.path
+    if path is None:
+        tokenizer = demo.tokenizer()
+        return demo.new_model(tokenizer, cfg.seed), tokenizer, "embedded"
+    model = load_policy(path, trust_remote_code=cfg.model.trust_remote_code)
+    return model, load_tokenizer(path, trust_remote_code=cfg.model.trust_remote_code), path
+
+
+def encoder_for(cfg: Config, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Encoder:
+    """The one encoder of this configuration, its length limited by the model's context."""
+    wanted = cfg.data.max_length
+    length = min(context_length(model), MAX_LENGTH_AUTO if wanted == "auto" else wanted)
+    return make_encoder(tokenizer, length, template=cfg.data.template)
+
+
+def _parts(
+    cfg: Config,
+    dataset: str,
+    embedded: Callable[[int, int], list[T]],
+    convert: Callable[[Any], Converted[T]],
+    clean: Callable[[Converted[T]], Converted[T]],
+) -> Parts[T]:
+    data = cfg.data
+    source = source_of(cfg, dataset)
+    if source is None:
+        count = min(data.limit or EMBEDDED_ROWS[dataset], EMBEDDED_ROWS[dataset])
+        records = embedded(count, cfg.seed)
+        converted = Converted(records, [f"embedded:{number}" for number in range(count)], [])
+    else:
+        converted = convert(read_rows(source, limit=data.limit, separator=data.separator))
+    cleaned = clean(converted)
+    console.print(f"{cfg.stage.kind}: {dataset}: {cleaned.summary()}", markup=False, highlight=False)
+    shares = {
+        "train": 1.0 - data.validation_fraction - data.test_fraction,
+        "validation": data.validation_fraction,
+        "test": data.test_fraction,
+    }
+    parts = split(cleaned.records, shares, salt="part")
+    return Parts(parts["train"], parts["validation"], parts["test"], cleaned.report())
