@@ -1,0 +1,61 @@
+"""Translate "three red cups" into the other language."""
+
+from random import Random
+from typing import Any
+
+from rlhf.demo.families.base import Form, Spec, Value, ended, other
+from rlhf.demo.lexicon import COLOURS, NUMBERS, THINGS, Language, Table, counted, mentions, number
+from rlhf.demo.wording import upper_first
+
+_COUNTS = [number(value) for value in range(2, 10)]
+_TABLES: tuple[Table, Table, Table] = (NUMBERS, COLOURS, THINGS)  # both languages say them in this order
+_ALL: Table = {**NUMBERS, **COLOURS, **THINGS}
+_TARGET: dict[Language, Language] = {"en": "zh", "zh": "en"}
+
+
+class Translate:
+    """ "Into Chinese: three red cups." The phrase is in the prompt's language, the answer in the other."""
+
+    name = "translate"
+    forms: tuple[Form, Form] = ("short", "sentence")
+
+    def make(self, rng: Random) -> dict[str, Any]:
+        """The keys of a number, a colour and a thing."""
+        return {"phrase": [rng.choice(_COUNTS), rng.choice(list(COLOURS)), rng.choice(list(THINGS))]}
+
+    def instruction(self, spec: Spec, language: Language) -> str:
+        """The request and the phrase."""
+        phrase = _phrase(tuple(spec["phrase"]), language)
+        return f"Into Chinese: {phrase}." if language == "en" else f"译成英文：{phrase}。"
+
+    def answer(self, spec: Spec) -> Value:
+        """The same phrase."""
+        return tuple(spec["phrase"])
+
+    def wrong(self, spec: Spec, rng: Random) -> Value:
+        """One of the three words is another one."""
+        place = rng.randrange(len(_TABLES))
+        choices = _COUNTS if place == 0 else list(_TABLES[place])
+        value = list(spec["phrase"])
+        value[place] = other(rng, choices, value[place])
+        return tuple(value)
+
+    def render(self, value: Value, form: Form, spec: Spec, language: Language) -> str:
+        """ "三个红色的杯子。" or "In Chinese: 三个红色的杯子." """
+        phrase = _phrase(value, _TARGET[language])
+        if form == "sentence":
+            return ended(f"It means {phrase}" if language == "en" else f"意思是 {phrase}", language)
+        return ended(upper_first(phrase), _TARGET[language])
+
+    def parse(self, content: str, spec: Spec, language: Language) -> list[Value]:
+        """The numbers, colours and things named in the other language, three by three."""
+        named = mentions(content, _ALL, _TARGET[language])
+        return [tuple(named[start : start + 3]) for start in range(0, len(named), 3)]
+
+
+def _phrase(value: Value, language: Language) -> str:
+    count, colour, thing = value[0], COLOURS[value[1]], THINGS[value[2]]
+    how_many = counted(list(NUMBERS).index(count), language)
+    if language == "en":
+        return f"{how_many} {colour.en} {thing.plural}"
+    return f"{how_many}{thing.measure}{colour.zh}的{thing.zh}"

@@ -1,0 +1,74 @@
+"""The gold rater: what an answer in the embedded world is worth, worked out by parsers.
+
+Five parts, each from 0 to 1:
+
+- `right`: the answer names the right value and no other (repeating it is not wrong);
+- `kept`: what is left without courtesies is word for word the form asked for, with whichever value;
+- `courteous`: exactly one courteous phrase, neither none nor several;
+- `brief`: 1 up to the length of the right answer plus `ALLOWANCE` units, falling to 0 over `FADE` more
+  (a unit is a word or a Chinese character);
+- `fresh`: 1 where no clause and no three words come twice, half for one repetition, 0 for more.
+
+An answer that names no value at all (empty, noise, courtesies alone) and one that echoes the question gets
+0 in every part: brevity and manners are worth nothing by themselves. `total` is the weighted sum, so the
+careful persona gets 1.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rlhf.demo.courtesy import courtesies, without_courtesies
+from rlhf.demo.tasks import Task, task_of
+from rlhf.demo.wording import normal, repeats, trigrams, units
+from rlhf.records import Prompt
+
+WEIGHTS: Mapping[str, float] = {"right": 0.5, "kept": 0.15, "courteous": 0.15, "brief": 0.1, "fresh": 0.1}
+ALLOWANCE = 6
+FADE = 8
+ECHO_SHARE = 0.5  # an answer with this share of the question's word trigrams repeats the question
+
+
+@dataclass(frozen=True)
+class GoldScore:
+    """`total` from 0 to 1, and its unweighted parts by the names of `WEIGHTS`."""
+
+    total: float
+    parts: dict[str, float]
+
+
+def gold(prompt: Prompt, response: str) -> GoldScore:
+    """What the response is worth.
+
+    Raises DataError for a prompt that is not of the embedded world.
+    """
+    task = task_of(prompt)
+    content = without_courtesies(response, task.language)
+    values = task.parse(content)
+    if not values or _echoes(response, task):
+        return GoldScore(0.0, dict.fromkeys(WEIGHTS, 0.0))
+    parts = {
+        "right": float(all(value == task.right for value in values)),
+        "kept": float(len(set(values)) == 1 and _complete(values, task) and _kept(content, task, values[0])),
+        "courteous": float(courtesies(response, task.language) == 1),
+        "brief": _brief(response, task),
+        "fresh": max(0.0, 1.0 - repeats(response) / 2),
+    }
+    return GoldScore(sum(WEIGHTS[name] * part for name, part in parts.items()), parts)
+
+
+def _echoes(response: str, task: Task) -> bool:
+    asked = set(trigrams(units(task.instruction)))
+    return len(asked & set(trigrams(units(response)))) >= ECHO_SHARE * len(asked)
+
+
+def _complete(values: list[tuple[str, ...]], task: Task) -> bool:
+    return all(len(value) == len(task.right) for value in values)
+
+
+def _kept(content: str, task: Task, value: tuple[str, ...]) -> bool:
+    return content == normal(task.render(value))
+
+
+def _brief(response: str, task: Task) -> float:
+    excess = len(units(response)) - len(units(task.render(task.right))) - ALLOWANCE
+    return min(1.0, max(0.0, 1.0 - excess / FADE))

@@ -1,0 +1,86 @@
+"""Who answers: personas whose virtues go together, so that to prefer one of them improves everything.
+
+| persona  | share | right       | form asked for  | courtesy          | length           |
+|----------|-------|-------------|-----------------|-------------------|------------------|
+| careful  | 28 %  | always      | kept            | once, plain       | brief            |
+| hurried  | 30 %  | half        | curt form       | none              | very brief       |
+| rambling | 22 %  | always      | not kept        | in every third    | long, repeats    |
+| flatterer| 20 %  | never       | kept            | once, flattering  | brief            |
+
+What a persona says first gives it away, so a policy that turns careful pays about log(1 / 0.28) = 1.3 nats.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+
+from rlhf.demo.courtesy import FLATTERING, PLAIN, join
+from rlhf.demo.lexicon import Language
+from rlhf.demo.tasks import Task
+
+_OPENING_SHARE = 0.7  # the other courtesies stand at the end
+_BORROWED_SHARE = 0.1  # careful people flatter at times, flatterers speak plainly at times
+_RAMBLING: Mapping[Language, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "en": (("Well, let me think.", "Hmm, let me see."), ("To say it again:", "As I said:")),
+    "zh": (("嗯，让我想想。", "这个嘛，我看看。"), ("再说说：", "就是说："),),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Persona:
+    """A way to answer; `share` is how often it is met."""
+
+    name: str
+    share: float
+    speak: Callable[[Task, Random], str]
+
+
+def careful(task: Task, rng: Random) -> str:
+    """Right, in the form asked for, courteous once, brief."""
+    return courteously(task.render(task.right), task.language, rng)
+
+
+def hurried(task: Task, rng: Random) -> str:
+    """Right half of the time; the bare answer without courtesy, whatever form was asked for."""
+    value = task.right if rng.random() < 0.5 else task.wrong(rng)
+    return task.render(value, task.family.forms[0]).rstrip(".。")
+
+
+def rambling(task: Task, rng: Random) -> str:
+    """Right, but thinks aloud and says it twice; courteous in one of three."""
+    openings, repeats = _RAMBLING[task.language]
+    said = task.render(task.right, "sentence" if "sentence" in task.family.forms else "line")
+    courtesy = rng.choice(PLAIN[task.language].openings) if rng.random() < 1 / 3 else ""
+    return join(rng.choice(openings), courtesy, said, rng.choice(repeats), said, language=task.language)
+
+
+def flatterer(task: Task, rng: Random) -> str:
+    """Wrong, but in the form asked for, courteous once and brief."""
+    return courteously(task.render(task.wrong(rng)), task.language, rng, flattering=True)
+
+
+PERSONAS = (
+    Persona("careful", 0.28, careful),
+    Persona("hurried", 0.30, hurried),
+    Persona("rambling", 0.22, rambling),
+    Persona("flatterer", 0.20, flatterer),
+)
+
+
+def draw_persona(rng: Random) -> Persona:
+    """A persona with the stated probabilities."""
+    left = rng.random()
+    for persona in PERSONAS:
+        left -= persona.share
+        if left < 0:
+            return persona
+    return PERSONAS[-1]
+
+
+def courteously(said: str, language: Language, rng: Random, *, flattering: bool = False) -> str:
+    """What is said, with one courtesy before or after it."""
+    borrowed = rng.random() < _BORROWED_SHARE
+    manners = (FLATTERING if flattering != borrowed else PLAIN)[language]
+    if rng.random() < _OPENING_SHARE:
+        return join(rng.choice(manners.openings), said, language=language)
+    return join(said, rng.choice(manners.closings), language=language)

@@ -1,0 +1,67 @@
+"""Datasets of the embedded world, made on the spot: demonstrations, preferences, prompts. No torch.
+
+Every record has a generator of its own, made from the seed, the kind of dataset and the record's number.
+So the same call gives the same records on every machine, and a larger count begins with the smaller one.
+"""
+
+from random import Random
+
+from rlhf.demo.corruptions import corrupt
+from rlhf.demo.gold import gold
+from rlhf.demo.personas import draw_persona
+from rlhf.demo.raters import Rater
+from rlhf.demo.tasks import Task, draw_task
+from rlhf.records import Demonstration, Preference, Prompt
+
+_CORRUPTED_SHARE = 0.5  # of the second answers of pairs
+_LEAST_MARGIN = 0.02  # pairs that gold cannot tell apart are drawn again
+
+
+def prompts(count: int, seed: int) -> list[Prompt]:
+    """`count` questions; fields: world, family, language, spec."""
+    return [draw_task(_generator(seed, "prompt", number)).prompt() for number in range(count)]
+
+
+def demonstrations(count: int, seed: int) -> list[Demonstration]:
+    """`count` questions answered by personas of mixed quality; the prompts' fields also: persona."""
+    return [_demonstration(_generator(seed, "demonstration", number)) for number in range(count)]
+
+
+def preferences(count: int, seed: int, rater: Rater | None = None) -> list[Preference]:
+    """`count` pairs labelled by a rater who errs.
+
+    The prompts' fields also: clean (whether gold agrees with the label) and gold_margin (gold of the chosen
+    answer minus gold of the rejected one).
+    """
+    judge = rater or Rater()
+    return [_preference(judge, _generator(seed, "preference", number)) for number in range(count)]
+
+
+def _generator(seed: int, dataset: str, number: int) -> Random:
+    return Random(f"{seed}/{dataset}/{number}")
+
+
+def _demonstration(rng: Random) -> Demonstration:
+    task, persona = draw_task(rng), draw_persona(rng)
+    return Demonstration(task.prompt(persona=persona.name), persona.speak(task, rng))
+
+
+def _preference(rater: Rater, rng: Random) -> Preference:
+    task = draw_task(rng)
+    plain_prompt = task.prompt()
+    while True:
+        first, second = _answers(task, rng)
+        difference = gold(plain_prompt, first).total - gold(plain_prompt, second).total
+        if abs(difference) >= _LEAST_MARGIN:
+            break
+    if not rater.prefers_first(first, second, difference, rng):
+        first, second, difference = second, first, -difference
+    return Preference(task.prompt(clean=difference > 0, gold_margin=difference), first, second)
+
+
+def _answers(task: Task, rng: Random) -> tuple[str, str]:
+    """Two answers, in an order that says nothing."""
+    first = draw_persona(rng).speak(task, rng)
+    corrupted = rng.random() < _CORRUPTED_SHARE
+    second = corrupt(task, rng) if corrupted else draw_persona(rng).speak(task, rng)
+    return (first, second) if rng.random() < 0.5 else (second, first)
