@@ -183,5 +183,7 @@ def _missing(asked: _Asked) -> str:
     head = f"stage={asked.stage} needs a {what}{by}, and {asked.folder} has no finished one"
     if begun:
         return f"{head}: {_unfinished(asked, begun[-1])}"
-    own = "data.preferences=FILE" if asked.role == "preferences" else f"inputs.{asked.role}=FOLDER"
-    return f"{head}.\nMake it: {asked.command(asked.rule.maker)}\nOr name one: {own}"
+    if asked.role == "preferences":
+        ways = "Have people give them (python -m feedback_ui --help), or name a file: data.preferences=FILE"
+        return f"{head}.\n{ways}"
+    return f"{head}.\nMake it: {asked.command(asked.rule.maker)}\nOr name one: inputs.{asked.role}=FOLDER"
