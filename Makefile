@@ -1,0 +1,66 @@
+# `make` alone lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BASE_PYTHON ?= python3
+PYTHON := .venv/bin/python
+WORKERS ?= 2
+TESTS ?= tests
+SEEDS ?= 0,1,2
+PARTS := demo real kill
+OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
+
+.PHONY: help env demo smoke test check format acceptance $(PARTS:%=acceptance-%) lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+	@echo "  make acceptance-X     one part of it: $(PARTS)"
+
+env: .venv/.ready ## .venv with the exact versions of requirements.lock
+
+# .ready is written last. An environment that was interrupted half-way (.unfinished) is made anew; one that
+# is only older than the lock is brought up to date in place.
+.venv/.ready: requirements.lock pyproject.toml
+	@if [ -e .venv/.unfinished ]; then mv .venv .venv.broken; fi
+	@rm -rf .venv.broken
+	@mkdir -p .venv && rm -f .venv/.ready && touch .venv/.unfinished
+	$(BASE_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one by BASE_PYTHON=...")'
+	$(BASE_PYTHON) -m venv .venv
+	$(PYTHON) -m pip install --disable-pip-version-check -r requirements.lock
+	$(PYTHON) -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@rm .venv/.unfinished && touch .venv/.ready
+
+demo: env ## SFT, reward model, PPO, evaluation on the embedded world: offline, on a CPU
+	$(OFFLINE) $(PYTHON) -m rlhf.run stage=all name=demo
+
+smoke: env ## the same in under a minute: it shows that everything runs, not that anything is learnt
+	$(OFFLINE) $(PYTHON) -m rlhf.run stage=all preset=smoke name=smoke
+
+test: env ## the tests, those marked slow left out; TESTS=tests/algos for a part, WORKERS=8 for more at once
+	$(OFFLINE) OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(WORKERS) --dist loadfile -m "not slow" $(TESTS)
+
+check: env ## style, types, import order, configurations, documented commands
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m pyright
+	$(PYTHON) scripts/check_imports.py
+	$(PYTHON) scripts/check_configs.py
+	$(OFFLINE) $(PYTHON) scripts/check_docs.py
+
+format: env ## put the code into its style
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+acceptance: $(PARTS:%=acceptance-%) ## the long measurements, written to docs/results/; SEEDS=0,1,2
+
+$(PARTS:%=acceptance-%): acceptance-%: env
+	$(OFFLINE) $(PYTHON) scripts/acceptance.py $* --seeds $(SEEDS)
+
+lock: env ## renew requirements.lock; torch stays unless TORCH=2.14.0 is given
+	$(PYTHON) scripts/lock.py $(TORCH:%=torch==%)
+
+clean: ## remove what was built; keeps .venv and runs/
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
