@@ -1,0 +1,142 @@
+"""The score of a reward model, read from the very tokens that the policy sampled where that is possible."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from rlhf.data.encoding import Encoder
+from rlhf.errors import ModelError, TrainingError
+from rlhf.models.loading import context_length
+from rlhf.models.reward_model import sequence_scores
+from rlhf.rewards.base import Scored, Scores
+
+ScoreFunction = Callable[[PreTrainedModel, Tensor, Tensor], Tensor]
+
+
+class ModelReward:
+    """A reward over a loaded sequence-classification model.
+
+    Where the policy's encoder makes the same tokens, the sampled ids are shown as they are: what the reward
+    model was trained on is what PPO shows it. Otherwise the text is encoded anew by the reward model's own
+    encoder, without the end token where the policy gave none.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        encoder: Encoder,
+        *,
+        policy_encoder: Encoder | None = None,
+        token_budget: int = 16384,
+        score: ScoreFunction = sequence_scores,
+    ) -> None:
+        """The model stays on its device and in its precision.
+
+        Args:
+            model: the reward model.
+            encoder: of the reward model's own tokenizer and template.
+            policy_encoder: what made the ids in `Scored`; None: encode the text always.
+            token_budget: tokens in one forward pass, padding included; one row is always let through.
+            score: (model, ids [B, S], mask [B, S]) -> scores [B]; another one where trunks are shared.
+        """
+        self.model = model
+        self.encoder = encoder
+        self.shares_tokens = policy_encoder is not None and same_tokens(encoder, policy_encoder)
+        self._token_budget = token_budget
+        self._score = score
+        self._longest = context_length(model)
+
+    @torch.no_grad()
+    def __call__(self, batch: Sequence[Scored]) -> Scores:
+        """Scores of the batch.
+
+        Raises:
+            ModelError: a row is longer than the model's context.
+            TrainingError: the model gives something that is not a number.
+        """
+        rows = [self.ids_of(scored) for scored in batch]
+        total_B = torch.zeros(len(rows))
+        device = next(self.model.parameters()).device
+        for indices in batches_by_length([len(row) for row in rows], self._token_budget):
+            ids_BS, mask_BS = _pad([rows[index] for index in indices], self.encoder.pad_id)
+            scores_B = self._score(self.model, ids_BS.to(device), mask_BS.to(device))
+            total_B[indices] = scores_B.float().cpu()
+        for scored, score in zip(batch, total_B.tolist(), strict=True):
+            if score != score:
+                raise TrainingError(f"the reward model gives NaN for the prompt {beginning(scored)}")
+        return Scores(total_B, {"model": total_B})
+
+    def ids_of(self, scored: Scored) -> list[int]:
+        """The tokens that the reward model is shown.
+
+        Raises ModelError where they are more than its context holds.
+        """
+        if self.shares_tokens:
+            ids = [*scored.prompt_ids, *scored.response_ids]
+            if scored.finish == "eos":
+                ids[-1] = self.encoder.end_id  # of several stop tokens, the one that training put there
+        else:
+            ids = self.encoder.encode(scored.prompt, scored.response).ids
+            if scored.finish == "length" and ids[-1] == self.encoder.end_id:
+                ids = ids[:-1]
+        if len(ids) > self._longest:
+            raise ModelError(
+                f"the prompt {beginning(scored)} and its response are {len(ids)} tokens; the reward model "
+                f"takes {self._longest}; lower stage.response_length or data.max_length"
+            )
+        return list(ids)
+
+
+def same_tokens(one: Encoder, other: Encoder) -> bool:
+    """Whether two encoders make the same tokens of every prompt and response.
+
+    Compares template, end token, vocabulary and the rules by which text is cut (not padding or truncation).
+    """
+    return (
+        one.template_sha256 == other.template_sha256
+        and one.end_id == other.end_id
+        and one.tokenizer.get_vocab() == other.tokenizer.get_vocab()
+        and _cutting_rules(one.tokenizer) == _cutting_rules(other.tokenizer)
+    )
+
+
+def batches_by_length(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:
+    """Indices of rows of like length, the longest first; rows times the longest stays within the budget."""
+    batch: list[int] = []
+    longest = 0
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        longest = longest or lengths[index]
+        if batch and (len(batch) + 1) * longest > token_budget:
+            yield batch
+            batch, longest = [], lengths[index]
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def beginning(scored: Scored, length: int = 60) -> str:
+    """How a prompt begins, quoted, for a message to people."""
+    text = " ".join(scored.prompt.text.split())
+    return repr(text if len(text) <= length else text[: length - 1] + "…")
+
+
+def _pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Right-padded ids and their mask, [B, S] each."""
+    width = max(len(row) for row in rows)
+    ids_BS = torch.full((len(rows), width), pad_id, dtype=torch.long)
+    mask_BS = torch.zeros((len(rows), width), dtype=torch.bool)
+    for number, row in enumerate(rows):
+        ids_BS[number, : len(row)] = torch.tensor(row, dtype=torch.long)
+        mask_BS[number, : len(row)] = True
+    return ids_BS, mask_BS
+
+
+def _cutting_rules(tokenizer: PreTrainedTokenizerBase) -> object:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return type(tokenizer).__name__
+    rules = json.loads(backend.to_str())
+    return {key: value for key, value in rules.items() if key not in ("padding", "truncation")}
