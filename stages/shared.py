@@ -9,19 +9,27 @@ from typing import Any, Generic, TypeVar
 from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from rlhf import demo
 from rlhf.config import Config
-from rlhf.data.cleaning import Converted, clean_demonstrations, clean_preferences, clean_prompts
+from rlhf.data.cleaning import (
+    Converted,
+    clean_demonstrations,
+    clean_preferences,
+    clean_prompts,
+    usable,
+)
 from rlhf.data.encoding import Encoder, make_encoder
 from rlhf.data.formats import to_demonstrations, to_preferences, to_prompts
 from rlhf.data.sources import local_files, read_rows
 from rlhf.data.splits import split
+from rlhf.demo import model as embedded_model
+from rlhf.demo import tokenizer as embedded_tokenizer
+from rlhf.demo import world
 from rlhf.metrics import MetricsLog
 from rlhf.models.loading import context_length, load_policy, load_tokenizer
 from rlhf.records import Demonstration, Preference, Prompt
 from rlhf.runs import Artifact, Experiment, Run, identity
 from rlhf.training.machine import Machine, set_up_machine
-from rlhf.training.trackers import open_trackers
+from rlhf.training.trackers import TrackedRun, make_trackers
 
 T = TypeVar("T", Demonstration, Preference, Prompt)
 
@@ -69,9 +77,12 @@ def session(cfg: Config, inputs: Mapping[str, Artifact], data: tuple[str, ...]) 
         console.print(f"{cfg.stage.kind}: {run.path} {state}", markup=False, highlight=False)
         machine = set_up_machine(cfg)
         if run.finished:
-            yield Session(cfg, run, inputs, machine, MetricsLog(run.path / "metrics.jsonl", ()))
+            yield Session(cfg, run, inputs, machine, MetricsLog(run.metrics_path))
             return
-        log = MetricsLog(run.path / "metrics.jsonl", open_trackers(cfg.trackers, run.path, config))
+        saved = run.latest_state()
+        first_step = None if not run.resumed else saved[0] + 1 if saved else 0
+        tracked = TrackedRun(run.trackers_path, cfg.name, run.path.name, config, first_step)
+        log = MetricsLog(run.metrics_path, make_trackers(cfg.trackers, tracked))
         try:
             yield Session(cfg, run, inputs, machine, log)
         finally:
@@ -89,19 +100,25 @@ def source_of(cfg: Config, dataset: str) -> str | None:
 def load_demonstrations(cfg: Config, encoder: Encoder) -> Parts[Demonstration]:
     """Demonstrations to imitate; DataError when none can be used."""
     return _parts(
-        cfg, "demonstrations", demo.demonstrations, to_demonstrations, lambda c: clean_demonstrations(c, encoder)
+        cfg,
+        "demonstrations",
+        world.demonstrations,
+        to_demonstrations,
+        lambda c: clean_demonstrations(c, encoder),
     )
 
 
 def load_preferences(cfg: Config, encoder: Encoder) -> Parts[Preference]:
     """Preference pairs; DataError when none can be used."""
-    return _parts(cfg, "preferences", demo.preferences, to_preferences, lambda c: clean_preferences(c, encoder))
+    return _parts(
+        cfg, "preferences", world.preferences, to_preferences, lambda c: clean_preferences(c, encoder)
+    )
 
 
 def load_prompts(cfg: Config, encoder: Encoder, response_length: int) -> Parts[Prompt]:
     """Prompts that leave room for a response; DataError when none can be used."""
     return _parts(
-        cfg, "prompts", demo.prompts, to_prompts, lambda c: clean_prompts(c, encoder, response_length)
+        cfg, "prompts", world.prompts, to_prompts, lambda c: clean_prompts(c, encoder, response_length)
     )
 
 
@@ -109,8 +126,8 @@ def load_base(cfg: Config, machine: Machine) -> tuple[PreTrainedModel, PreTraine
     """The model that SFT starts from, its tokenizer, and how the manifest names it."""
     path = cfg.model.path
     if path is None:
-        tokenizer = demo.tokenizer()
-        return demo.new_model(tokenizer, cfg.seed), tokenizer, "embedded"
+        tokenizer = embedded_tokenizer.tokenizer()
+        return embedded_model.new_model(tokenizer, cfg.seed), tokenizer, "embedded"
     model = load_policy(path, trust_remote_code=cfg.model.trust_remote_code)
     return model, load_tokenizer(path, trust_remote_code=cfg.model.trust_remote_code), path
 
@@ -138,7 +155,8 @@ def _parts(
     else:
         converted = convert(read_rows(source, limit=data.limit, separator=data.separator))
     cleaned = clean(converted)
-    console.print(f"{cfg.stage.kind}: {dataset}: {cleaned.summary()}", markup=False, highlight=False)
+    what = f"data.{dataset}={source}" if source else f"embedded {dataset}"
+    console.print(f"{cfg.stage.kind}: {usable(cleaned, what).text(what)}", markup=False, highlight=False)
     shares = {
         "train": 1.0 - data.validation_fraction - data.test_fraction,
         "validation": data.validation_fraction,
