@@ -39,8 +39,8 @@ class Sampling:
 class Rollout:
     """A response [T], its end token included, with the log-probability [T] of each token when it was drawn.
 
-    `logprobs` are at the sampling temperature, before top-k and top-p (at temperature 0: at 1), float32 on the
-    CPU. `version_per_token` [T] says which weights drew each token.
+    `logprobs` are at the sampling temperature, before top-k and top-p (at temperature 0: at 1), float32
+    on the CPU. `version_per_token` [T] says which weights drew each token.
     """
 
     request_id: int

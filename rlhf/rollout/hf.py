@@ -1,7 +1,7 @@
 """Rollouts on transformers: left-padded batches, finished rows leave, one key-value cache.
 
-Left padding lives only here. Position ids are explicit, so a left-padded row gives the log-probabilities of an
-unpadded one.
+Left padding lives only here. Position ids are explicit, so a left-padded row gives the log-probabilities
+of an unpadded one.
 """
 
 from collections.abc import Iterable, Iterator

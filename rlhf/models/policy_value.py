@@ -1,0 +1,127 @@
+"""The one module that PPO trains: token log-probabilities, entropy and values from one forward call."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from rlhf.models.head import language_head
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Right-padded sequences. A token's log-probability and value come from the position before it.
+
+    `response_mask_BS` is True at the response's tokens; what is asked for is flat, row after row.
+    """
+
+    ids_BS: Tensor
+    attention_mask_BS: Tensor
+    response_mask_BS: Tensor
+
+    def to(self, device: torch.device) -> "TokenBatch":
+        """The same on a device."""
+        return TokenBatch(
+            self.ids_BS.to(device), self.attention_mask_BS.to(device), self.response_mask_BS.to(device)
+        )
+
+    @property
+    def targets_N(self) -> Tensor:
+        """The response's tokens, flat."""
+        return self.ids_BS[self.response_mask_BS]
+
+    def before_response(self, values_BS: Tensor) -> Tensor:
+        """What stands one position before each response token, flat."""
+        return values_BS[:, :-1][self.response_mask_BS[:, 1:]]
+
+
+def token_batch(
+    prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], pad_id: int
+) -> TokenBatch:
+    """Pads prompt + response on the right. Every prompt holds at least one token."""
+    width = max(len(prompt) + len(response) for prompt, response in zip(prompts, responses, strict=True))
+    ids_BS = torch.full((len(prompts), width), pad_id)
+    attention_BS = torch.zeros((len(prompts), width), dtype=torch.bool)
+    response_BS = torch.zeros((len(prompts), width), dtype=torch.bool)
+    for row, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
+        end = len(prompt) + len(response)
+        ids_BS[row, :end] = torch.tensor([*prompt, *response])
+        attention_BS[row, :end] = True
+        response_BS[row, len(prompt) : end] = True
+    return TokenBatch(ids_BS, attention_BS, response_BS)
+
+
+class TokenOutputs(NamedTuple):
+    """For each response token, flat, float32: nats, nats, score units."""
+
+    logprobs_N: Tensor
+    entropy_N: Tensor
+    values_N: Tensor
+
+
+class AdapterSwitch(Protocol):
+    """Turns one adapter on (None: all off) while it is entered."""
+
+    def __call__(self, name: str | None) -> AbstractContextManager[None]: ...
+
+
+class PolicyValue(nn.Module):
+    """Policy and critic in one module, so that one `prepare` and one gradient norm cover both.
+
+    `critic` is a transformer trunk of its own, or None where the critic is an adapter on the policy's.
+    """
+
+    def __init__(
+        self,
+        policy: nn.Module,
+        language_model: PreTrainedModel,
+        critic: nn.Module | None,
+        value_head: nn.Linear,
+        *,
+        value_shift: float,
+        temperature: float,
+        adapters: AdapterSwitch,
+    ) -> None:
+        super().__init__()
+        self.policy = policy
+        self.critic = critic
+        self.value_head = value_head
+        self._language_model = [language_model]  # in a list: part of `policy` already
+        self._value_shift = value_shift
+        self._temperature = temperature
+        self._adapters = adapters
+
+    @property
+    def language_model(self) -> PreTrainedModel:
+        """The causal language model, adapters inside where there are any."""
+        return self._language_model[0]
+
+    def forward(self, batch: TokenBatch) -> TokenOutputs:
+        """Log-probability, entropy and value of every response token."""
+        trunk = decoder_of(self.language_model)
+        with self._adapters("policy"):
+            logprobs_N, entropy_N = policy_outputs(self.language_model, batch, self._temperature)
+        with self._adapters("critic"):
+            hidden_BSD = run_trunk(self.critic if self.critic is not None else trunk, batch)
+            values_N = self.value_head(batch.before_response(hidden_BSD)).squeeze(-1).float()
+        return TokenOutputs(logprobs_N, entropy_N, values_N - self._value_shift)
+
+
+def policy_outputs(model: PreTrainedModel, batch: TokenBatch, temperature: float) -> tuple[Tensor, Tensor]:
+    """Log-probabilities and entropy of the response tokens, flat, under the model as it is now."""
+    hidden_BSD = run_trunk(decoder_of(model), batch)
+    return language_head(model, batch.before_response(hidden_BSD), batch.targets_N, temperature)
+
+
+def run_trunk(trunk: nn.Module, batch: TokenBatch) -> Tensor:
+    """The last hidden state [B, S, D] of a right-padded batch."""
+    return trunk(input_ids=batch.ids_BS, attention_mask=batch.attention_mask_BS.long(), use_cache=False)[0]
+
+
+def decoder_of(model: PreTrainedModel) -> nn.Module:
+    """The transformer below the output layer."""
+    return getattr(model, model.base_model_prefix)  # pyright: ignore[reportUnknownVariableType]
