@@ -3,9 +3,9 @@
 | persona  | share | right       | form asked for  | courtesy          | length           |
 |----------|-------|-------------|-----------------|-------------------|------------------|
 | careful  | 28 %  | always      | kept            | once, plain       | brief            |
-| hurried  | 30 %  | half        | curt form       | none              | very brief       |
-| rambling | 22 %  | always      | not kept        | in every third    | long, repeats    |
-| flatterer| 20 %  | never       | kept            | once, flattering  | brief            |
+| hurried  | 28 %  | half        | curt form       | none              | very brief       |
+| rambling | 28 %  | always      | not kept        | in every third    | long, repeats    |
+| flatterer| 16 %  | never       | kept            | once, flattering  | brief            |
 
 What a persona says first gives it away, so a policy that turns careful pays about log(1 / 0.28) = 1.3 nats.
 """
@@ -61,9 +61,9 @@ def flatterer(task: Task, rng: Random) -> str:
 
 PERSONAS = (
     Persona("careful", 0.28, careful),
-    Persona("hurried", 0.30, hurried),
-    Persona("rambling", 0.22, rambling),
-    Persona("flatterer", 0.20, flatterer),
+    Persona("hurried", 0.28, hurried),
+    Persona("rambling", 0.28, rambling),
+    Persona("flatterer", 0.16, flatterer),
 )
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, cast
 
-from rlhf.demo.families import FAMILIES, Family, Form, Spec, Value
+from rlhf.demo.families import FAMILIES, SHARES, Family, Form, Spec, Value
 from rlhf.demo.families.base import WISHES
 from rlhf.demo.lexicon import LANGUAGES, Language
 from rlhf.errors import DataError
@@ -61,8 +61,8 @@ class Task:
 
 
 def draw_task(rng: Random) -> Task:
-    """A question; every family, language and form is as likely as another."""
-    family = rng.choice(list(FAMILIES.values()))
+    """A question; families by their shares, languages and forms equally."""
+    (family,) = rng.choices(list(SHARES), list(SHARES.values()))
     language = rng.choice(LANGUAGES)
     return Task(family, language, family.make(rng) | {"form": rng.choice(family.forms)})
 

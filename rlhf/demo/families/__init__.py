@@ -10,7 +10,16 @@ from rlhf.demo.families.sentiment import Sentiment
 from rlhf.demo.families.sums import Sums
 from rlhf.demo.families.translate import Translate
 
-_ALL: tuple[Family, ...] = (Extract(), Colour(), Order(), Sums(), Translate(), Sentiment())
-FAMILIES: Mapping[str, Family] = {family.name: family for family in _ALL}
+SHARES: Mapping[Family, float] = {
+    Extract(): 0.25,
+    Colour(): 0.25,
+    Order(): 0.2,
+    Sums(): 0.1,
+    Translate(): 0.1,
+    Sentiment(): 0.1,
+}
+"""How often each is drawn; those that are harder to learn are met more often."""
 
-__all__ = ["FAMILIES", "Family", "Form", "Spec", "Value"]
+FAMILIES: Mapping[str, Family] = {family.name: family for family in SHARES}
+
+__all__ = ["FAMILIES", "SHARES", "Family", "Form", "Spec", "Value"]

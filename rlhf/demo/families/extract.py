@@ -18,10 +18,15 @@ _SENTENCES: dict[str, dict[Language, str]] = {
     "thing": {"en": "it was the {}", "zh": "带了{}"},
     "place": {"en": "it went to {}", "zh": "带到了{}"},
 }
+_PHRASES: dict[str, dict[Language, str]] = {
+    "name": {"en": "{}", "zh": "{}"},
+    "thing": {"en": "the {}", "zh": "{}"},
+    "place": {"en": "to {}", "zh": "{}"},
+}
 
 
 class Extract:
-    """ "Mia took the cup to Rome. Who took it?" A name, a thing or a place is asked for."""
+    """ "Today Mia took the cup to Rome. Who took it?" A name, a thing or a place is asked for."""
 
     name = "extract"
     forms: tuple[Form, Form] = ("short", "sentence")
@@ -35,7 +40,7 @@ class Extract:
         """The sentence and a question about it."""
         name, thing, place = (table[spec[kind]].surface(language) for kind, table in _TABLES.items())
         if language == "en":
-            return f"{name} took the {thing} to {place}. {_QUESTIONS[spec['asked']]['en']}"
+            return f"Today {name} took the {thing} to {place}. {_QUESTIONS[spec['asked']]['en']}"
         return f"{name}把{thing}带到了{place}。{_QUESTIONS[spec['asked']]['zh']}"
 
     def answer(self, spec: Spec) -> Value:
@@ -49,7 +54,7 @@ class Extract:
     def render(self, value: Value, form: Form, spec: Spec, language: Language) -> str:
         """ "Mia." or "It was Mia." """
         word = _TABLES[spec["asked"]][value[0]].surface(language)
-        text = _SENTENCES[spec["asked"]][language].format(word) if form == "sentence" else word
+        text = (_SENTENCES if form == "sentence" else _PHRASES)[spec["asked"]][language].format(word)
         return ended(upper_first(text), language)
 
     def parse(self, content: str, spec: Spec, language: Language) -> list[Value]:

@@ -9,6 +9,7 @@ from rlhf.demo.wording import upper_first
 
 _COUNT = 3
 _TABLES: dict[str, Table] = {"animals": ANIMALS, "numbers": NUMBERS}
+_LARGEST_NUMBER = 7
 _SEPARATOR: dict[Language, str] = {"en": ", ", "zh": "、"}
 _REQUESTS: dict[str, dict[Language, str]] = {
     "up": {"en": "From small to large: ", "zh": "从小到大："},
@@ -25,7 +26,7 @@ class Order:
     def make(self, rng: Random) -> dict[str, Any]:
         """Three items of one kind and a direction."""
         kind = rng.choice(list(_TABLES))
-        items = rng.sample(list(_TABLES[kind]), _COUNT)
+        items = rng.sample(list(_TABLES[kind])[: _LARGEST_NUMBER + 1], _COUNT)
         return {"kind": kind, "items": items, "direction": rng.choice(list(_REQUESTS))}
 
     def instruction(self, spec: Spec, language: Language) -> str:
