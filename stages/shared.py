@@ -58,6 +58,10 @@ class Session:
     machine: Machine
     log: MetricsLog
 
+    def say(self, text: str) -> None:
+        """A line on the console, marked with the stage."""
+        console.print(f"{self.cfg.stage.kind}: {text}", markup=False, highlight=False, soft_wrap=True)
+
 
 @contextmanager
 def session(cfg: Config, inputs: Mapping[str, Artifact], data: tuple[str, ...]) -> Iterator[Session]:

@@ -177,6 +177,15 @@ def weights_sha256(folder: Path) -> str:
     return digest.hexdigest() if files else ""
 
 
+def tokenizer_sha256(folder: Path) -> str:
+    """SHA-256 over the tokenizer files of a model folder, names included."""
+    digest = hashlib.sha256()
+    for file in sorted([*folder.glob("token*"), *folder.glob("vocab*"), *folder.glob("*.jinja")]):
+        digest.update(file.name.encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
 def parameter_count(model: nn.Module) -> int:
     """Number of parameters, shared ones once."""
     return sum(parameter.numel() for parameter in model.parameters())

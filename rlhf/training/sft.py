@@ -1,0 +1,112 @@
+"""Supervised fine-tuning on TRL's SFTTrainer: completion-only loss on rows that our one `encode` made."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from datasets import Dataset
+from trl import SFTConfig, SFTTrainer  # pyright: ignore[reportAttributeAccessIssue]
+from trl.data_utils import pack_dataset
+
+from rlhf.data.encoding import Encoder
+from rlhf.records import Demonstration
+from rlhf.training.ordering import length_batches
+from rlhf.training.trainer import RunTrainer, quiet_libraries
+
+IGNORED = -100  # a label that no loss counts
+LOOK_TOKENS = 8192  # in a batch of the validation part
+
+Row = dict[str, list[int]]
+
+
+def rows_of(demonstrations: Sequence[Demonstration], encoder: Encoder) -> list[Row]:
+    """Token ids and labels of each demonstration; the prompt's labels are ignored, the end token's is not."""
+    rows: list[Row] = []
+    for demonstration in demonstrations:
+        encoded = encoder.encode(demonstration.prompt, demonstration.completion)
+        prompt = encoded.prompt_length
+        rows.append({"input_ids": encoded.ids, "labels": [IGNORED] * prompt + encoded.ids[prompt:]})
+    return rows
+
+
+def packed(rows: Sequence[Row], max_length: int) -> list[Row]:
+    """Several demonstrations in a row, up to `max_length` tokens, none cut; `seq_lengths` tells them apart."""
+    dataset = pack_dataset(Dataset.from_list(list(rows)), max_length, "bfd")
+    return [dict(row) for row in dataset.to_list()]
+
+
+class SftTrainer(RunTrainer, SFTTrainer):
+    """SFTTrainer in a run. `validation` are rows as `rows_of` makes them."""
+
+    validation: Sequence[Row] = ()
+
+    def look(self) -> dict[str, float]:
+        """Loss and token accuracy of the validation part."""
+        return {f"validation/{name}": value for name, value in self.measure(self.validation).items()}
+
+    def measure(self, rows: Sequence[Row]) -> dict[str, float]:
+        """Mean negative log-likelihood of a response token (nats) and the share of tokens predicted first.
+
+        Empty without rows. Every token counts alike, however the rows are batched.
+        """
+        if not rows:
+            return {}
+        loss, correct, count = 0.0, 0.0, 0
+        self.model.eval()
+        for batch in length_batches([len(row["input_ids"]) for row in rows], tokens=LOOK_TOKENS):
+            inputs = self._prepare_inputs(self.data_collator([rows[row] for row in batch]))
+            with torch.no_grad(), self.accelerator.autocast():
+                outputs = self.model(**inputs, use_cache=False, fused_lm_head=True)
+            loss -= float(outputs.log_probs.double().sum())
+            correct += float(outputs.is_top1.sum())
+            count += int(outputs.label_mask.sum())
+        self.model.train()
+        return {"loss": loss / count, "token_accuracy": correct / count}
+
+    def step_figures(self, logs: Mapping[str, float]) -> dict[str, float]:
+        """Loss and pace, and how sure the model is of its tokens."""
+        return super().step_figures(logs) | {
+            "train/token_accuracy": logs["mean_token_accuracy"],
+            "train/entropy_nats": logs["entropy"],
+            "train/tokens": logs["num_tokens"],
+        }
+
+    def counters(self) -> dict[str, float]:
+        """Tokens trained on so far."""
+        return {"tokens": self._total_train_tokens}
+
+    def restore_counters(self, counters: Mapping[str, float]) -> None:
+        """Goes on counting tokens where the saved state was."""
+        self._total_train_tokens = counters["tokens"]
+
+
+def sft_trainer(
+    model: torch.nn.Module,
+    encoder: Encoder,
+    rows: Sequence[Row],
+    order: Sequence[int],
+    validation: Sequence[Row],
+    *,
+    packing: bool,
+    arguments: Mapping[str, Any],
+) -> SftTrainer:
+    """A trainer that shows the rows in the order given; call `begin` and `run_course` on it."""
+    quiet_libraries()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # TRL's own use of a name that transformers retires
+        config = SFTConfig(
+            **arguments,
+            packing=packing,
+            max_length=encoder.max_length if packing else None,
+            dataset_kwargs={"skip_prepare_dataset": True},
+            gradient_checkpointing=False,
+        )
+    trainer = SftTrainer(
+        model=model,  # pyright: ignore[reportArgumentType]
+        args=config,
+        train_dataset=Dataset.from_list([*rows]).select(order),
+        processing_class=encoder.tokenizer,
+    )
+    trainer.validation = validation
+    return trainer
