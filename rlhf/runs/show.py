@@ -1,9 +1,10 @@
 """Experiments and their lineage as tables and trees for a terminal, and as plain data for `--json`."""
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
@@ -12,6 +13,9 @@ from rlhf.runs.artifact import local_time
 from rlhf.runs.folder import RunFolder, run_folders
 from rlhf.runs.manifest import InputRecord
 from rlhf.runs.verify import experiment_folders
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _FEW = 3
 _STYLES = {"finished": "green", "running": "cyan", "unfinished": "yellow", "damaged": "red"}
@@ -142,7 +146,9 @@ def _flat(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{name}", value
 
 
-def _console() -> Any:
+def _console() -> "Console":
+    """The terminal; a file or a pipe counts as wide, unless COLUMNS says otherwise."""
     from rich.console import Console
 
-    return Console() if sys.stdout.isatty() else Console(width=120)
+    wide = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(width=120) if wide else Console()
