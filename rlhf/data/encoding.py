@@ -50,8 +50,9 @@ class Encoder:
 
         Plain text begins with the start token where the tokenizer adds one, and is never without ids: empty
         text is the start token, or the end token where there is none. A conversation goes up to where the
-        assistant speaks. Plain text may spell special tokens and they are taken as such (it may have been through a template);
-        the words of a conversation may not. Raises `DataError` where the template refuses the conversation.
+        assistant speaks. Plain text may spell special tokens and they are taken as such (it may have been
+        through a template); the words of a conversation may not. Raises `DataError` where the template
+        refuses the conversation.
         """
         if isinstance(prompt.content, str):
             return self._text_ids(prompt.content)

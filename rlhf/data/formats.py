@@ -233,7 +233,7 @@ def _some(converted: Converted[T], rows: Rows, what: str, accepted: Sequence[str
     raise DataError(
         "\n".join(
             [
-                f"no row gives {what}: {len(rows.rows)} rows read, "
+                f"no row gives {what}: {len(rows.rows)} rows read; left out: "
                 + ", ".join(f"{found['count']} {reason}" for reason, found in counts.items()),
                 f"first: {first}",
                 f"columns found: {', '.join(columns[:20]) or 'none'}",
