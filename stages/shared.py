@@ -72,7 +72,8 @@ def session(cfg: Config, inputs: Mapping[str, Artifact], data: tuple[str, ...]) 
     """
     experiment = Experiment(Path(cfg.runs_dir), cfg.name)
     config = cfg.model_dump(mode="json")
-    files = [file for name in data for file in local_files(source_of(cfg, name) or "")]
+    sources = [source for name in data if (source := source_of(cfg, name))]
+    files = [file for source in sources for file in local_files(source)]
     key = identity(config, inputs, files)
     for artifact in inputs.values():
         console.print(f"{cfg.stage.kind}: {artifact.role} is {artifact.path}", markup=False, highlight=False)
