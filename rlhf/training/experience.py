@@ -1,0 +1,154 @@
+"""From rollouts to what PPO learns from: scores, log-probabilities, values, advantages and returns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from rlhf.algos.gae import gae, whiten
+from rlhf.algos.kl import sequence_kl
+from rlhf.algos.masks import Reduce, length_mask, masked_mean
+from rlhf.algos.ppo import explained_variance
+from rlhf.algos.rewards import missing_end, token_rewards
+from rlhf.config import PpoStage
+from rlhf.models.policy_value import TokenBatch, token_batch
+from rlhf.records import Prompt
+from rlhf.rewards.base import Scored
+from rlhf.rollout.base import Rollout
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A prompt and its sampled response."""
+
+    prompt: Prompt
+    prompt_ids: tuple[int, ...]
+    rollout: Rollout
+    text: str
+
+    @property
+    def length(self) -> int:
+        """Tokens of prompt and response."""
+        return len(self.prompt_ids) + len(self.rollout.response_ids)
+
+    @property
+    def scored(self) -> Scored:
+        """As a reward takes it."""
+        response_ids = tuple(self.rollout.response_ids.tolist())
+        return Scored(self.prompt, self.text, self.prompt_ids, response_ids, self.rollout.finish)
+
+
+@dataclass(frozen=True)
+class Experience:
+    """A batch of B episodes; [B, T] are right-padded and masked, T the longest response."""
+
+    episodes: Sequence[Episode]
+    mask_BT: Tensor
+    old_logprobs_BT: Tensor
+    ref_logprobs_BT: Tensor
+    old_values_BT: Tensor
+    advantages_BT: Tensor
+    returns_BT: Tensor
+    metrics: dict[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True)
+class Forwards:
+    """What the models say of each response token, [B, T] each, masked."""
+
+    mask_BT: Tensor
+    logprobs_BT: Tensor
+    ref_logprobs_BT: Tensor
+    values_BT: Tensor
+    entropy_BT: Tensor
+
+
+def microbatch(episodes: Sequence[Episode], rows: Sequence[int], pad_id: int) -> TokenBatch:
+    """The chosen episodes as one right-padded batch."""
+    return token_batch(
+        [episodes[row].prompt_ids for row in rows],
+        [episodes[row].rollout.response_ids.tolist() for row in rows],
+        pad_id,
+    )
+
+
+def to_columns(flat_N: Tensor, rows: Sequence[int], into_BT: Tensor, mask_BT: Tensor) -> None:
+    """Writes what a microbatch gave, flat, into its rows of a padded tensor."""
+    index = torch.tensor(list(rows))
+    chosen_BT = into_BT[index]
+    chosen_BT[mask_BT[index]] = flat_N.detach().to("cpu", into_BT.dtype)
+    into_BT[index] = chosen_BT
+
+
+def response_mask(episodes: Sequence[Episode]) -> Tensor:
+    """True at each response's tokens, [B, T]."""
+    lengths_B = torch.tensor([len(episode.rollout.response_ids) for episode in episodes])
+    return length_mask(lengths_B, int(lengths_B.max()))
+
+
+def make_experience(
+    episodes: Sequence[Episode],
+    forwards: Forwards,
+    scores_B: Tensor,
+    stage: PpoStage,
+    *,
+    kl_coef: float,
+    reduce: Reduce | None = None,
+) -> Experience:
+    """Places scores and KL penalties on tokens, estimates advantages, whitens them over all processes.
+
+    `scores_B` are the reward's; the missing-end rule is applied here. Metrics are this process's means except
+    for explained variance.
+    """
+    mask_BT = forwards.mask_BT
+    ended_B = torch.tensor([episode.rollout.finish == "eos" for episode in episodes])
+    final_B = missing_end(scores_B, ended_B, stage.missing_end, stage.missing_end_score)
+    rewards = token_rewards(final_B, forwards.logprobs_BT, forwards.ref_logprobs_BT, mask_BT, kl_coef)
+    rewards_BT = rewards.total_BT
+    if stage.whiten_rewards:
+        rewards_BT = whiten(rewards_BT, mask_BT, shift_mean=False, reduce=reduce)
+    estimate = gae(rewards_BT, forwards.values_BT, mask_BT, gamma=stage.gamma, lam=stage.lam)
+    advantages_BT = estimate.advantages_BT
+    if stage.whiten_advantages:
+        advantages_BT = whiten(advantages_BT, mask_BT, reduce=reduce)
+    kl_B = sequence_kl(forwards.logprobs_BT, forwards.ref_logprobs_BT, mask_BT)
+    lengths_B = mask_BT.sum(dim=1).double()
+    metrics = {
+        "score": scores_B.double().mean().item(),
+        "score_std": scores_B.double().std(correction=0).item(),
+        "kl": kl_B.double().mean().item(),
+        "reward": masked_total(rewards.total_BT, mask_BT).mean().item(),
+        "entropy": masked_mean(forwards.entropy_BT, mask_BT).item(),
+        "length": lengths_B.mean().item(),
+        "end_rate": ended_B.double().mean().item(),
+        "distinct_responses": len({episode.text for episode in episodes}) / len(episodes),
+        "value": masked_mean(forwards.values_BT, mask_BT).item(),
+        "explained_variance": explained_variance(
+            forwards.values_BT, estimate.returns_BT, mask_BT, reduce
+        ).item(),
+        **engine_gap(episodes, forwards),
+    }
+    return Experience(
+        episodes=episodes,
+        mask_BT=mask_BT,
+        old_logprobs_BT=forwards.logprobs_BT,
+        ref_logprobs_BT=forwards.ref_logprobs_BT,
+        old_values_BT=forwards.values_BT,
+        advantages_BT=advantages_BT,
+        returns_BT=estimate.returns_BT,
+        metrics=metrics,
+    )
+
+
+def masked_total(x_BT: Tensor, mask_BT: Tensor) -> Tensor:
+    """Sum over each response's tokens, float64 [B]."""
+    return torch.where(mask_BT, x_BT, 0).double().sum(dim=1)
+
+
+def engine_gap(episodes: Sequence[Episode], forwards: Forwards) -> dict[str, float]:
+    """How far the engine's log-probabilities are from the trainer's: mean and largest |ratio - 1|."""
+    engine_BT = torch.zeros_like(forwards.logprobs_BT)
+    engine_BT[forwards.mask_BT] = torch.cat([episode.rollout.logprobs for episode in episodes]).to(engine_BT)
+    off_N = ((forwards.logprobs_BT - engine_BT)[forwards.mask_BT].double().exp() - 1).abs()
+    return {"engine_gap": off_N.mean().item(), "engine_gap_max": off_N.max().item()}

@@ -1,0 +1,52 @@
+"""Out of memory halves the microbatch and goes on."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import torch
+
+from rlhf.errors import TrainingError
+from rlhf.training.planner import plan_microbatches
+
+T = TypeVar("T")
+
+
+class TokenBudget:
+    """How many tokens, padding included, go through the model at once; falls when memory runs out."""
+
+    def __init__(self, tokens: int, warn: Callable[[str], None]) -> None:
+        self.tokens = tokens
+        self._warn = warn
+
+    def plan(self, lengths: Sequence[int], rows: Sequence[int]) -> list[list[int]]:
+        """The microbatches of the chosen rows; `lengths` is of all rows."""
+        parts = plan_microbatches([lengths[row] for row in rows], self.tokens)
+        return [[rows[index] for index in part] for part in parts]
+
+    def run(self, lengths: Sequence[int], rows: Sequence[int], work: Callable[[list[list[int]]], T]) -> T:
+        """Calls `work` with the microbatches of the rows; again with smaller ones where memory runs out.
+
+        Raises:
+            TrainingError: a single row is too much.
+        """
+        while True:
+            parts = self.plan(lengths, rows)
+            try:
+                return work(parts)
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                if all(len(part) == 1 for part in parts):
+                    raise TrainingError(
+                        "out of memory with a single response at once; lower stage.response_length or "
+                        "data.max_length, or set model.adapter=lora"
+                    ) from error
+            self.tokens = max(max(lengths[part[0]] * len(part) for part in parts) // 2, 1)
+            self._warn(f"out of memory: microbatches now hold {self.tokens} tokens")
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or ("allocate" in text and "memory" in text)
