@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rlhf.errors import EXIT_CODE, InputError, RlhfError
-from rlhf.runs.folder import run_folders
+from rlhf.runs.folder import experiment_folders, run_folders
 from rlhf.runs.names import command_for
 from rlhf.runs.plain import dumps
 from rlhf.runs.show import description, listing, print_table, print_tree
-from rlhf.runs.verify import experiment_folders, verify
+from rlhf.runs.verify import verify
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from rlhf.errors import InputError
 from rlhf.runs.lock import held_by
-from rlhf.runs.manifest import LOCK, Manifest, Opening, read_manifest, read_opening
+from rlhf.runs.manifest import LOCK, MANIFEST, OPENING, Manifest, Opening, read_manifest, read_opening
 
 Status = Literal["finished", "running", "unfinished", "damaged"]
 _NAME = re.compile(r"(?P<stage>[a-z][a-z0-9_]*)-(?P<number>[1-9][0-9]*)")
@@ -72,10 +72,22 @@ def run_folders(experiment: Path) -> list[RunFolder]:
     return sorted((folder for path in paths if (folder := read_folder(path))), key=_age)
 
 
+def experiment_folders(runs_dir: Path) -> list[Path]:
+    """The experiments of a runs folder, by name: the folders that hold a run, finished or not."""
+    if not runs_dir.is_dir():
+        return []
+    return sorted(path for path in runs_dir.iterdir() if path.is_dir() and _holds_runs(path))
+
+
 def last_number(experiment: Path, stage: str) -> int:
     """The highest number of a stage that is taken, by whatever kind of folder; 0 where there is none."""
     named = (_NAME.fullmatch(path.name) for path in experiment.iterdir())
     return max((int(match["number"]) for match in named if match and match["stage"] == stage), default=0)
+
+
+def _holds_runs(folder: Path) -> bool:
+    named = (path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+    return any((path / MANIFEST).exists() or (path / OPENING).exists() for path in named)
 
 
 def _age(folder: RunFolder) -> tuple[str, int]:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,9 +11,8 @@ import yaml
 
 from rlhf.metrics.progress import duration, figure
 from rlhf.runs.artifact import local_time
-from rlhf.runs.folder import RunFolder, run_folders
+from rlhf.runs.folder import RunFolder, experiment_folders, run_folders
 from rlhf.runs.manifest import InputRecord
-from rlhf.runs.verify import experiment_folders
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,7 +49,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         status = Text(row["status"], style=_STYLES[row["status"]])
         run = Text(f"{row['experiment']}/{row['run']}")
         metrics = Text(_few(row["metrics"]))
-        table.add_row(run, (row["kind"] or "").replace("_", " "), status, row["when"], metrics)
+        table.add_row(run, (row["kind"] or "").replace("_", " "), status, _when(row), metrics)
     _console().print(table)
 
 
@@ -61,9 +61,10 @@ def print_tree(experiment: Path, entries: list[dict[str, Any]]) -> None:
     tree = Tree(Text(str(experiment), style="bold"))
     for entry in entries:
         head = Text(entry["run"], style="bold")
-        head.append(f"  {(entry['kind'] or '').replace('_', ' ')}  ", style="")
+        head.append(f"  {(entry['kind'] or entry['stage']).replace('_', ' ')}  ", style="")
         head.append(entry["status"], style=_STYLES[entry["status"]])
-        head.append(f"  {entry['when']}  {entry['took']}", style="dim")
+        took = "" if entry["seconds"] is None else f"  took {duration(entry['seconds'])}"
+        head.append(f"  {_when(entry)}{took}", style="dim")
         branch = tree.add(head)
         for line in _lines(entry):
             branch.add(Text(line))
@@ -87,9 +88,15 @@ def _lines(entry: dict[str, Any]) -> Iterator[str]:
         yield f"resume: {entry['command']}"
 
 
+def _when(row: dict[str, Any]) -> str:
+    """When it was finished, or else begun."""
+    when = row["finished"] or row["created"]
+    return local_time(datetime.fromisoformat(when)) if when else ""
+
+
 def _row(experiment: str, run: RunFolder) -> dict[str, Any]:
     manifest, opening = run.manifest, run.opening
-    when = manifest.finished if manifest else opening.created if opening else None
+    known = manifest or opening
     return {
         "experiment": experiment,
         "run": run.path.name,
@@ -97,8 +104,9 @@ def _row(experiment: str, run: RunFolder) -> dict[str, Any]:
         "number": run.number,
         "kind": manifest.kind if manifest else None,
         "status": run.status,
-        "when": local_time(when) if when else "",
-        "took": duration(manifest.seconds) if manifest else "",
+        "created": known.created.isoformat() if known else None,
+        "finished": manifest.finished.isoformat() if manifest else None,
+        "seconds": manifest.seconds if manifest else None,
         "metrics": manifest.metrics if manifest else {},
     }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from rlhf.errors import InputError
 from rlhf.runs.artifact import fingerprint
 from rlhf.runs.disk import files_below, sha256_file
-from rlhf.runs.folder import RunFolder, read_folder, run_folders
+from rlhf.runs.folder import RunFolder, experiment_folders, read_folder, run_folders
 from rlhf.runs.manifest import MANIFEST, InputRecord, Manifest, manifest_sha256
 
 
@@ -43,13 +43,6 @@ def verify(runs_dir: Path, name: str | None = None) -> Findings:
             seen.add(place)
             waiting += _verify_run(run, runs_dir, findings)
     return findings
-
-
-def experiment_folders(runs_dir: Path) -> list[Path]:
-    """The experiments of a runs folder, by name: the folders that hold a run, finished or not."""
-    if not runs_dir.is_dir():
-        return []
-    return sorted(path for path in runs_dir.iterdir() if path.is_dir() and run_folders(path))
 
 
 def _verify_run(run: RunFolder, runs_dir: Path, findings: Findings) -> list[RunFolder]:
