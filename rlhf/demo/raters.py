@@ -10,7 +10,7 @@ labels that `world.preferences` makes agree with gold.
 """
 
 from dataclasses import dataclass
-from math import exp
+from math import tanh
 from random import Random
 
 from rlhf.demo.wording import units
@@ -28,7 +28,8 @@ class Rater:
     def probability(self, gold_difference: float, length_difference: int) -> float:
         """How probably the first answer is picked; differences are first minus second."""
         capped = max(-LENGTH_CAP, min(LENGTH_CAP, length_difference))
-        return 1.0 / (1.0 + exp(-self.gain * gold_difference - self.length_liking * capped))
+        utility = self.gain * gold_difference + self.length_liking * capped
+        return 0.5 * (1.0 + tanh(utility / 2))  # the sigmoid, without overflow
 
     def prefers_first(self, first: str, second: str, gold_difference: float, rng: Random) -> bool:
         """One judgement."""

@@ -1,0 +1,149 @@
+"""The gold rater against answers written by hand."""
+
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import pytest
+
+from rlhf.demo.families import FAMILIES
+from rlhf.demo.gold import WEIGHTS, gold
+from rlhf.demo.lexicon import LANGUAGES
+from rlhf.demo.tasks import Task, draw_task
+from rlhf.errors import DataError
+from rlhf.records import Prompt
+
+ALL = {"right": 1.0, "kept": 1.0, "courteous": 1.0, "brief": 1.0, "fresh": 1.0}
+NOTHING = dict.fromkeys(ALL, 0.0)
+
+
+def colour(language: str, form: str = "sentence") -> Prompt:
+    spec: dict[str, Any] = {"things": ["cup", "hat"], "colours": ["red", "blue"], "asked": 1, "form": form}
+    return Task(FAMILIES["colour"], language, spec).prompt()  # pyright: ignore
+
+
+def order(language: str, form: str) -> Prompt:
+    spec: dict[str, Any] = {
+        "kind": "animals", "items": ["cow", "ant", "cat"], "direction": "up", "form": form
+    }  # fmt: skip
+    return Task(FAMILIES["order"], language, spec).prompt()  # pyright: ignore
+
+
+def test_the_prompts_read_as_written() -> None:
+    assert colour("en").text == "The cup is red, the hat is blue. What colour is the hat? In a sentence."
+    assert colour("zh").text == "杯子是红色，帽子是蓝色。帽子是什么颜色？用句子回答。"
+    assert order("en", "list").text == "From small to large: cow, ant, cat. As a list."
+
+
+# What is expected of each answer, part by part, worked out by hand from the definitions.
+EXAMPLES: list[tuple[Prompt, str, dict[str, float]]] = [
+    # careful
+    (colour("en"), "Sure! The hat is blue.", ALL),
+    (colour("en"), "The hat is blue. Glad to help!", ALL),
+    (colour("en", "short"), "Of course! Blue.", ALL),
+    (colour("zh"), "好的！帽子是蓝色。", ALL),
+    (colour("zh", "short"), "蓝色。很高兴帮忙！", ALL),
+    (order("en", "list"), "Sure!\n- ant\n- cat\n- cow", ALL),
+    (order("en", "line"), "Sure! Ant, cat, cow.", ALL),
+    (order("zh", "list"), "当然！\n- 蚂蚁\n- 猫\n- 牛", ALL),
+    (order("zh", "line"), "蚂蚁、猫、牛。很高兴帮忙！", ALL),
+    # hurried: no courtesy, the curt form
+    (colour("en"), "blue", ALL | {"kept": 0.0, "courteous": 0.0}),
+    (colour("en", "short"), "Blue", ALL | {"courteous": 0.0}),
+    (colour("en", "short"), "green", ALL | {"right": 0.0, "courteous": 0.0}),
+    (colour("zh"), "红色", ALL | {"right": 0.0, "kept": 0.0, "courteous": 0.0}),
+    # rambling: 16 words where 4 + 6 are brief, the fading runs over 8; the sentence comes twice
+    (
+        colour("en"),
+        "Well, let me think. The hat is blue. To say it again: The hat is blue.",
+        {"right": 1.0, "kept": 0.0, "courteous": 0.0, "brief": 0.25, "fresh": 0.0},
+    ),
+    # 16 characters where 5 + 6 are brief: 5 of 8 too many
+    (
+        colour("zh"),
+        "嗯，让我想想。帽子是蓝色。说：帽子是蓝色。",
+        {"right": 1.0, "kept": 0.0, "courteous": 0.0, "brief": 0.375, "fresh": 0.0},
+    ),
+    # flattering and wrong
+    (colour("en"), "Great question! The hat is red.", ALL | {"right": 0.0}),
+    (colour("zh"), "问得真好！帽子是红色。", ALL | {"right": 0.0}),
+    (order("en", "list"), "With pleasure!\n- cat\n- ant\n- cow", ALL | {"right": 0.0}),
+    # tricks
+    (colour("en"), "Sure! Of course! The hat is blue.", ALL | {"courteous": 0.0}),
+    (colour("en"), "Sure! Sure! The hat is blue.", ALL | {"courteous": 0.0, "fresh": 0.5}),
+    (colour("zh"), "好的！帽子是蓝色。祝您愉快！", ALL | {"courteous": 0.0}),
+    (colour("en", "short"), "Sure! Blue. Blue.", ALL | {"kept": 0.0, "fresh": 0.5}),
+    (colour("en", "short"), "Sure! Blue. Red.", ALL | {"right": 0.0, "kept": 0.0}),
+    (colour("en", "short"), "Sure! Blue blah blub.", ALL | {"kept": 0.0}),
+    (order("en", "line"), "Sure! Ant, cat.", ALL | {"right": 0.0, "kept": 0.0}),
+    (order("en", "line"), "Sure! Ant, cat, cow, ant.", ALL | {"right": 0.0, "kept": 0.0, "fresh": 0.5}),
+    # nothing that answers
+    (colour("en"), "", NOTHING),
+    (colour("en"), "   \n", NOTHING),
+    (colour("en"), "Sure! Glad to help!", NOTHING),
+    (colour("en"), "asdf qwer the the the", NOTHING),
+    (colour("en"), "Sure! The hat is", NOTHING),
+    (colour("zh"), "好的！红蓝。", NOTHING),
+    # the question itself
+    (colour("en"), colour("en").text, NOTHING),
+    (colour("en"), "Sure! " + colour("en").text + " The hat is blue.", NOTHING),
+    (colour("zh"), "好的！" + colour("zh").text, NOTHING),
+]
+
+
+@pytest.mark.parametrize(("prompt", "answer", "parts"), EXAMPLES)
+def test_parts_by_hand(prompt: Prompt, answer: str, parts: dict[str, float]) -> None:
+    score = gold(prompt, answer)
+    assert score.parts == parts
+    assert score.total == pytest.approx(
+        0.5 * parts["right"] + 0.15 * parts["kept"] + 0.15 * parts["courteous"]
+        + 0.1 * parts["brief"] + 0.1 * parts["fresh"]
+    )  # fmt: skip
+
+
+def test_weights_sum_to_one() -> None:
+    assert sum(WEIGHTS.values()) == pytest.approx(1.0)
+    assert list(gold(colour("en"), "Blue").parts) == list(WEIGHTS)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_personas_are_ordered(language: str) -> None:
+    prompt = colour(language)
+    answers = {
+        "en": ("Sure! The hat is blue.", "Well, let me think. The hat is blue. As I said: The hat is blue.",
+               "Great question! The hat is red.", "Red"),
+        "zh": ("好的！帽子是蓝色。", "嗯，让我想想。当然！帽子是蓝色。就是说：帽子是蓝色。",
+               "问得真好！帽子是红色。", "红色"),
+    }[language]  # fmt: skip
+    careful, rambling, flattering, hurried_wrong = (gold(prompt, answer).total for answer in answers)
+    assert careful == pytest.approx(1.0)
+    assert careful > rambling > flattering > hurried_wrong > 0
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", list(FAMILIES))
+def test_right_answers_are_right_in_every_form_and_wrong_ones_are_not(name: str, language: str) -> None:
+    family = FAMILIES[name]
+    for number in range(200):
+        rng = Random(number)
+        spec = family.make(rng)
+        for form in family.forms:
+            task = Task(family, language, {**spec, "form": form})  # pyright: ignore
+            score = gold(task.prompt(), task.render(task.right))
+            assert score.parts == ALL | {"courteous": 0.0}, task.instruction
+            wrong = gold(task.prompt(), task.render(task.wrong(rng)))
+            assert wrong.parts == ALL | {"courteous": 0.0, "right": 0.0}, task.instruction
+            (other,) = set(family.forms) - {form}
+            assert gold(task.prompt(), task.render(task.right, other)).parts["kept"] == 0.0
+            assert gold(task.prompt(), task.instruction).total == 0.0
+
+
+def test_answers_to_other_prompts_are_seldom_right() -> None:
+    tasks = [draw_task(Random(number)) for number in range(300)]
+    scores = [gold(one.prompt(), other.render(other.right)).parts["right"] for one, other in pairwise(tasks)]
+    assert sum(scores) / len(scores) < 0.1
+
+
+def test_a_prompt_from_elsewhere_is_refused_with_a_remedy() -> None:
+    with pytest.raises(DataError, match=r"embedded world.*fields \['family'\].*another judge"):
+        gold(Prompt("What is 2 + 2?", {"family": "colour"}), "4")
