@@ -1,11 +1,13 @@
 """The help page: stages, examples and every key with its default."""
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 from pydantic import BaseModel
 
+from rlhf.command import groups
 from rlhf.config import (
-    AllStage,
     Config,
     CustomReward,
     DataConfig,
@@ -41,7 +43,8 @@ examples
   python -m rlhf.run stage=rm name=mine data.preferences=./pairs.jsonl
   python -m rlhf.run stage=ppo name=mine kl=adaptive kl.target=6 data.prompts=./prompts.jsonl
   python -m rlhf.run stage=ppo reward=custom reward.path=my_reward.py:score
-  python -m rlhf.run -m stage=all seed=0,1,2          a sweep, one experiment each
+  python -m rlhf.run stage=ppo --cfg job              the whole configuration, nothing run
+  python -m rlhf.run -m stage=all seed=0,1,2          a sweep, one experiment each: demo-seed-0, ...
   python -m rlhf.runs list                            what there is; also show, verify
 
 The same command again goes on with an unfinished run. traceback=true prints an error's traceback.
@@ -60,17 +63,29 @@ def help_page() -> str:
         ("stage=ppo: stage.", PpoStage),
         ("stage=eval: stage.", EvalStage),
         ("stage=sample: stage.", SampleStage),
-        ("stage=all: stage.", AllStage),
         ("kl=fixed|adaptive: kl.", KlConfig),
         ("reward=custom: reward.", CustomReward),
         ("reward=rules: reward.", RulesReward),
         ("rollout=hf: rollout.", RolloutConfig),
     ]
-    return (
-        _PAGE
-        + "\nkeys, with their defaults\n"
-        + "\n".join(line for title, section in sections for line in _describe(title, section))
-    )
+    blocks = [
+        _PAGE,
+        "what may be chosen\n" + "\n".join(f"  {group}={'|'.join(options)}" for group, options in _choices()),
+        "keys, with their defaults (null: none)\n"
+        + "\n".join(line for title, section in sections for line in _describe(title, section)),
+        "  stage=all: stage.sft., stage.rm., stage.ppo., stage.eval., each with its stage's keys as above",
+    ]
+    return "\n\n".join(block.rstrip("\n") for block in blocks)
+
+
+def _choices() -> list[tuple[str, list[str]]]:
+    """The groups with their options, the one that is taken when nothing is said first."""
+    first = {"embedded", "model", "fixed", "hf", "default", "sft"}
+    return [
+        (group, sorted((option for option in options if option != "help"), key=lambda o: (o not in first, o)))
+        for group, options in sorted(groups().items())
+        if group != "stage"
+    ]
 
 
 def _describe(title: str, section: type[BaseModel]) -> Iterator[str]:
@@ -79,5 +94,12 @@ def _describe(title: str, section: type[BaseModel]) -> Iterator[str]:
     for name, field in section.model_fields.items():
         if isinstance(field.default, BaseModel) or name == "kind":
             continue
-        default = "" if field.is_required() else f"={field.default}"
+        default = "" if field.is_required() else f"={_typed(field.default)}"
         yield f"    {name + default:<34} {field.description or ''}".rstrip()
+
+
+def _typed(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    if isinstance(value, (tuple, list)):
+        return f"[{','.join(_typed(item) for item in value)}]"
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,68 +1,74 @@
 """The command line: Hydra composes, pydantic validates, a stage runs.
 
 `python -m rlhf.run stage=sft|rm|ppo|sample|eval|all key=value ...`. Nothing heavy is imported before a
-stage starts, so help and errors answer at once.
+stage starts, so help and errors answer at once. Hydra only composes: the jobs run outside of it, one after
+the other, so that it writes no files and prints nothing.
 """
 
 import importlib
 import os
-import re
 import sys
+import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rlhf.command import Command, explain_composition, parse, sweep_name
 from rlhf.config import Config, validate
 from rlhf.errors import EXIT_CODE, ConfigError, RlhfError
 from rlhf.help import help_page
-from rlhf.runs import disk_errors
+from rlhf.runs import check_name, disk_errors
 
-GROUPS = ("stage", "model", "data", "reward", "kl", "rollout", "preset")
 MAX_ERROR_LINES = 10
+_NO_STAGE = "no stage is named; add stage=sft, rm, ppo, eval, sample or all (`--help` says what each does)"
 
-_failures: list[str] = []  # of a sweep's jobs: the others go on
+
+@dataclass(frozen=True)
+class _Job:
+    """What Hydra composed for one job, or why that cannot be resolved, and the overrides that made it."""
+
+    container: Mapping[str, Any]
+    problem: str
+    overrides: tuple[str, ...]
+
+
+_composed: list[_Job] = []  # Hydra's main returns nothing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit code: 0 done, 2 refused, 130 interrupted."""
+    """Runs the command and returns its exit code: 0 done, 2 refused or failed, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or {"-h", "--help", "stage=help"} & set(words):
         print(help_page())
         return 0
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = [sys.argv[0], *(_as_override(word) for word in words), *_sweep_name(words)]
-    _failures.clear()
-    want_traceback = any(word.lower() == "traceback=true" for word in words)
+    if words == ["--version"]:
+        print(f"rlhf {version('rlhf')}")
+        return 0
+    want_traceback = "traceback=true" in (word.lower().lstrip("+") for word in words)
     try:
-        _compose_and_run()
+        command = parse(words)
+        jobs = _compose(command)
+        if command.mode == "sweep":
+            return _sweep(command, jobs, want_traceback)
+        for job in jobs:
+            cfg = _validated(job)
+            if command.mode == "show":
+                print(OmegaConf.to_yaml(OmegaConf.create(cfg.model_dump(mode="json"))), end="")
+            else:
+                run_stage(cfg)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last saved state", file=sys.stderr)
-        return 130
-    except (RlhfError, HydraException, OmegaConfBaseException) as error:
+        return _interrupted()
+    except RlhfError as error:
         _print_error(error, want_traceback)
         return EXIT_CODE
-    return EXIT_CODE if _failures else 0
-
-
-@hydra.main(version_base=None, config_path="pkg://configs", config_name="config")
-def _compose_and_run(composed: DictConfig) -> None:
-    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
-    try:
-        container = OmegaConf.to_container(composed, resolve=True)
-        if not isinstance(container, dict):
-            raise ConfigError("the configuration is not a mapping; see `python -m rlhf.run --help`")
-        run_stage(validate({str(key): value for key, value in container.items()}))
-    except RlhfError as error:
-        if not sweeping:
-            raise
-        _failures.append(str(error))
-        _print_error(error, want_traceback=False)
+    return 0
 
 
 def run_stage(cfg: Config) -> None:
@@ -73,38 +79,94 @@ def run_stage(cfg: Config) -> None:
         importlib.import_module(f"stages.{cfg.stage.kind}").run(cfg)
 
 
-def _as_override(word: str) -> str:
-    """Plain `key=value` may add a key, so that every unknown one is reported together by `validate`."""
-    key, equals, _ = word.partition("=")
-    plain = equals and re.fullmatch(r"[\w.-]+", key) and not key.startswith("hydra")
-    return f"++{word}" if plain and key not in GROUPS else word
+def _compose(command: Command) -> list[_Job]:
+    """The jobs of a command as Hydra composes them; none where it was only asked to show something.
+
+    Raises:
+        ConfigError: Hydra or OmegaConf refuses.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # its errors come through, to be printed short
+    _composed.clear()
+    before = sys.argv
+    with tempfile.TemporaryDirectory(prefix="rlhf-") as folder:  # for the multirun.yaml of a sweep
+        elsewhere = [f"hydra.sweep.dir='{folder}'"] if command.mode == "sweep" else []
+        sys.argv = [before[0], *command.words, *elsewhere]
+        try:
+            _collect()
+        except Exception as error:
+            raise ConfigError(explain_composition(error)) from error
+        finally:
+            sys.argv = before
+    return list(_composed)
 
 
-def _sweep_name(words: Sequence[str]) -> list[str]:
-    """Each job of a sweep gets an experiment of its own, named by what is swept."""
-    if not {"-m", "--multirun"} & set(words):
-        return []
-    keys = [
-        word.partition("=")[0].lstrip("+") for word in words if re.search(r"=.*(,|range\(|choice\()", word)
-    ]
-    name = next((word.partition("=")[2] for word in words if word.startswith("name=")), "demo")
-    suffix = "".join(f"-{key.rpartition('.')[2]}-${{{_node(key)}}}" for key in keys)
-    return [f"++name={name}{suffix}"]
+@hydra.main(version_base=None, config_path="pkg://configs", config_name="config")
+def _collect(composed: DictConfig) -> None:
+    container, problem = None, ""
+    try:
+        container = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:  # raised here, Hydra would print it in its own way
+        problem = explain_composition(error)
+    named = {str(key): value for key, value in container.items()} if isinstance(container, dict) else {}
+    overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    _composed.append(_Job(named, problem, tuple(str(word) for word in overrides or ())))
 
 
-def _node(key: str) -> str:
-    return f"hydra:runtime.choices.{key}" if key in GROUPS else key
+def _validated(job: _Job, **changed: str) -> Config:
+    """The configuration of a job; ConfigError says what is wrong with it."""
+    if job.problem:
+        raise ConfigError(job.problem)
+    if job.container.get("stage", {}).get("kind") == "help":
+        raise ConfigError(_NO_STAGE)
+    cfg = validate({**job.container, **changed})
+    check_name(cfg.name)
+    return cfg
 
 
-def _print_error(error: Exception, want_traceback: bool) -> None:
+def _sweep(command: Command, jobs: Sequence[_Job], want_traceback: bool) -> int:
+    """Runs the jobs one after the other, each in an experiment of its own; a failing one stops no other.
+
+    All are validated before the first starts, so that a slip in the last is seen now and not in hours.
+    """
+    ready: list[Config] = []
+    failed: list[str] = []
+    for job in jobs:
+        base = str(job.container.get("name", Config.model_fields["name"].default))
+        name = sweep_name(base, command.swept, job.overrides)
+        try:
+            ready.append(_validated(job, name=name))
+        except RlhfError as error:
+            failed.append(name)
+            _print_error(error, want_traceback, job=name)
+    for number, cfg in enumerate(ready, start=1):
+        print(f"sweep: job {number} of {len(ready)}, name={cfg.name}", file=sys.stderr)
+        try:
+            run_stage(cfg)
+        except RlhfError as error:
+            failed.append(cfg.name)
+            _print_error(error, want_traceback, job=cfg.name)
+        except Exception:
+            failed.append(cfg.name)
+            traceback.print_exc()
+    if not failed:
+        return 0
+    print(f"sweep: {len(failed)} of {len(jobs)} jobs failed: {', '.join(failed)}", file=sys.stderr)
+    return EXIT_CODE
+
+
+def _interrupted() -> int:
+    print("interrupted; the same command goes on from the last saved state", file=sys.stderr)
+    return 130
+
+
+def _print_error(error: Exception, want_traceback: bool, job: str = "") -> None:
     if want_traceback:
         traceback.print_exception(error)
         return
     lines = [line for line in str(error).splitlines() if line.strip()]
-    if not isinstance(error, RlhfError):
-        lines = [line for line in lines if not line.lstrip().startswith(("provider=", "Config search path"))]
     shown = lines[: MAX_ERROR_LINES - 1] + (["..."] if len(lines) >= MAX_ERROR_LINES else [])
-    print("error: " + "\n  ".join(shown), file=sys.stderr)
+    print(f"error: {job}: " if job else "error: ", end="", file=sys.stderr)
+    print("\n  ".join(shown), file=sys.stderr)
 
 
 if __name__ == "__main__":

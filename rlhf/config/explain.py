@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -24,12 +24,26 @@ def validate(composed: Mapping[str, Any]) -> Config:
         raise ConfigError("\n".join(shown)) from None
 
 
-def known_keys(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[str]:
-    """Dotted names of all keys that a command may set, unions included."""
+def known_keys(
+    model: type[BaseModel] = Config, prefix: str = "", chosen: Mapping[str, Any] | None = None
+) -> Iterator[str]:
+    """Dotted names of the keys that a command may set: all, or those that fit what `chosen` composed."""
     for name, field in model.model_fields.items():
         yield prefix + name
+        below = chosen.get(name) if chosen else None
         for section in _sections(field.annotation):
-            yield from known_keys(section, f"{prefix}{name}.")
+            if chosen is None or _is_kind(section, below):
+                inside = below if isinstance(below, Mapping) else {}
+                yield from known_keys(section, f"{prefix}{name}.", None if chosen is None else inside)
+
+
+def _is_kind(section: type[BaseModel], composed: Any) -> bool:
+    kind = composed.get("kind") if isinstance(composed, Mapping) else None
+    return kind is None or "kind" not in section.model_fields or kind in _kinds(section)
+
+
+def _kinds(section: type[BaseModel]) -> tuple[str, ...]:
+    return get_args(section.model_fields["kind"].annotation)
 
 
 def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -47,7 +61,7 @@ def _explain(error: ValidationError, composed: Mapping[str, Any]) -> Iterator[st
         message = item["msg"].removeprefix("Value error, ")
         names_its_key = item["type"] == "value_error" and isinstance(value, Mapping)
         if item["type"] == "extra_forbidden":
-            subject, rule = f"{key}={value}", f"there is no such option here; {_hint(key)}"
+            subject, rule = f"{key}={value}", f"there is no such option here; {_hint(key, composed)}"
         elif item["type"] == "missing":
             subject, rule = key, f"is needed; add {key}=... to the command"
         elif names_its_key:
@@ -62,9 +76,23 @@ def _explain(error: ValidationError, composed: Mapping[str, Any]) -> Iterator[st
         yield f"{subject}: {', or '.join(reasons)}"
 
 
-def _hint(key: str) -> str:
-    near = difflib.get_close_matches(key, sorted(set(known_keys())), n=2, cutoff=0.6)
+def _hint(key: str, composed: Mapping[str, Any]) -> str:
+    group, _, leaf = key.rpartition(".")
+    here = sorted(set(known_keys(chosen=composed)))
+    same = [known for known in here if known.startswith(f"{group}.") and known.endswith(f".{leaf}")]
+    near = same[:4] or difflib.get_close_matches(key, here, n=2, cutoff=0.6)
+    elsewhere = _owners(group, leaf)
+    if elsewhere and not same:
+        return f"it belongs to {' and '.join(f'{group}={kind}' for kind in elsewhere)}"
     return f"did you mean {' or '.join(near)}?" if near else "`python -m rlhf.run --help` lists the keys"
+
+
+def _owners(group: str, leaf: str) -> list[str]:
+    """The kinds of a group that have this key: `stage`, `total_episodes` gives `ppo`."""
+    if group not in Config.model_fields:
+        return []
+    sections = [s for s in _sections(Config.model_fields[group].annotation) if "kind" in s.model_fields]
+    return [kind for s in sections if leaf in s.model_fields for kind in _kinds(s)]
 
 
 def _locate(path: list[str], composed: Mapping[str, Any]) -> tuple[str, Any]:
@@ -74,10 +102,13 @@ def _locate(path: list[str], composed: Mapping[str, Any]) -> tuple[str, Any]:
     """
     keys: list[str] = []
     node: Any = composed
+    tag_seen = False
     for position, part in enumerate(path):
-        if isinstance(node, Mapping) and part in node:
-            node = node[part]
+        if not tag_seen and isinstance(node, Mapping) and node.get("kind") == part:
+            tag_seen = True
+        elif isinstance(node, Mapping) and part in node:
+            node, tag_seen = node[part], False
             keys.append(part)
-        elif position == len(path) - 1 and isinstance(node, Mapping) and node.get("kind") != part:
+        elif position == len(path) - 1 and isinstance(node, Mapping):
             keys.append(part)  # a key that is missing
     return ".".join(keys), node
