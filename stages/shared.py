@@ -1,6 +1,6 @@
 """What the stages share: their data, the base model, and the session around a run."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,17 +64,20 @@ class Session:
 
 
 @contextmanager
-def session(cfg: Config, inputs: Mapping[str, Artifact], data: tuple[str, ...]) -> Iterator[Session]:
+def session(
+    cfg: Config, inputs: Mapping[str, Artifact], data: tuple[str, ...], more_files: tuple[Path, ...] = ()
+) -> Generator[Session]:
     """Opens (or resumes, or finds finished) the run of this command; says which.
 
-    `data` names the datasets that the stage reads ("demonstrations", "preferences", "prompts").
-    Raises RunError when another process works on it.
+    `data` names the datasets that the stage reads ("demonstrations", "preferences", "prompts"); `more_files`
+    are other files that decide the result. Raises RunError when another process works on it.
     """
-    experiment = Experiment(Path(cfg.runs_dir), cfg.name)
+    experiment = experiment_of(cfg)
     config = cfg.model_dump(mode="json")
     sources = [source for name in data if (source := source_of(cfg, name))]
     files = [file for source in sources for file in local_files(source)]
-    key = identity(config, inputs, files)
+    files += more_files
+    key = identity(deciding(config, data), inputs, files)
     for artifact in inputs.values():
         console.print(f"{cfg.stage.kind}: {artifact.role} is {artifact.path}", markup=False, highlight=False)
     with experiment.open(cfg.stage.kind, identity=key, config=config, inputs=inputs, data_files=files) as run:
@@ -92,6 +95,26 @@ def session(cfg: Config, inputs: Mapping[str, Artifact], data: tuple[str, ...]) 
             yield Session(cfg, run, inputs, machine, log)
         finally:
             log.close()
+
+
+def experiment_of(cfg: Config) -> Experiment:
+    """The experiment that the command names."""
+    return Experiment(Path(cfg.runs_dir), cfg.name)
+
+
+def deciding(config: dict[str, Any], data: tuple[str, ...]) -> dict[str, Any]:
+    """What of the configuration decides this stage's result: another KL coefficient needs no new SFT.
+
+    Inputs count by what they are, not by how the command names them.
+    """
+    used = {key: value for key, value in config.items() if key not in ("inputs", "reward", "kl", "rollout")}
+    if config["stage"]["kind"] == "ppo":
+        used |= {key: config[key] for key in ("reward", "kl", "rollout")}
+    unread = {"demonstrations", "preferences", "prompts"} - set(data)
+    if "prompts" in data:  # which default to the others
+        unread = set()
+    used["data"] = {key: value for key, value in config["data"].items() if key not in unread}
+    return used
 
 
 def source_of(cfg: Config, dataset: str) -> str | None:

@@ -111,9 +111,6 @@ class PpoStage(TrainStage):
         default="auto",
         description="separate models, or adapters on one trunk; auto: shared where model.adapter=lora allows",
     )
-    freeze_policy_iterations: int = Field(
-        default=0, ge=0, description="iterations in which only the critic learns"
-    )
     eval_every: Count = Field(default=8, description="iterations between evaluations on held-out prompts")
     eval_prompts: Count = 128
 

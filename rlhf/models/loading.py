@@ -166,6 +166,12 @@ def save_adapter(model: nn.Module, folder: Path, *, base: str, base_sha256: str)
     return True
 
 
+def adapter_base_sha256(folder: Path) -> str:
+    """The hash of the weights that an adapter of ours belongs on; empty where it does not say."""
+    file = folder / ADAPTER_BASE
+    return str(json.loads(file.read_text())["sha256"]) if file.is_file() else ""
+
+
 def weights_sha256(folder: Path) -> str:
     """SHA-256 over the weight files of a model folder, names included; empty where it holds none."""
     files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")])

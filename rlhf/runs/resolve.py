@@ -33,6 +33,7 @@ RULES = {
     "reward_model": Rule(("reward_model",), "rm"),
     "critic": Rule(("reward_model", "policy"), "rm", looked_for=False),
     "baseline": Rule(("policy",), "sft", by_sft=True),
+    "validation": Rule(("reward_model",), "rm", looked_for=False),
     "judge": Rule(("reward_model", "policy"), "rm", looked_for=False),
     "preferences": Rule(("preferences",), "sample"),
     "samples": Rule(("samples",), "sample"),

@@ -1,15 +1,18 @@
 """What the machine has, what `auto` becomes on it, and a stop that is asked for."""
 
+import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 import torch
+import transformers
 
 from rlhf.config import Config
 from rlhf.errors import ConfigError
@@ -31,13 +34,14 @@ class Machine:
 
 
 def set_up_machine(cfg: Config) -> Machine:
-    """Resolves device, precision and threads, and makes the CPU's results repeatable.
+    """Resolves device, precision and threads, makes the CPU's results repeatable, silences the libraries.
 
     Raises:
         ConfigError: device=cuda without a GPU.
     """
     if cfg.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device=cuda: no GPU can be used here; leave device=auto, or device=cpu")
+    quiet_libraries()
     use_cuda = cfg.device == "cuda" or (cfg.device == "auto" and torch.cuda.is_available())
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if use_cuda else torch.device("cpu")
     auto_bf16 = use_cuda and torch.cuda.is_bf16_supported()
@@ -46,6 +50,16 @@ def set_up_machine(cfg: Config) -> Machine:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(not use_cuda)
     return Machine(device, torch.bfloat16 if use_bf16 else torch.float32, threads)
+
+
+def quiet_libraries() -> None:
+    """Silences progress bars and advice of the libraries below; what matters is said by us."""
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
+    for name in ("trl", "accelerate", "peft", "datasets"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"(trl|peft|accelerate|transformers|torch)\b")
 
 
 def _cpus() -> int:
@@ -74,7 +88,7 @@ class Stop:
         self._signal = reason
 
     @contextmanager
-    def listening(self) -> Iterator["Stop"]:
+    def listening(self) -> Generator["Stop"]:
         """Takes SIGTERM and Ctrl-C as requests; a second Ctrl-C ends at once."""
 
         def handle(number: int, _frame: FrameType | None) -> None:

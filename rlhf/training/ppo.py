@@ -1,0 +1,199 @@
+"""What one PPO run holds and its numbered steps; `stages/ppo.py` tells the story."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.optim import Optimizer
+
+from rlhf.algos.kl import AdaptiveKl, FixedKl, KlController, sequence_kl
+from rlhf.config import KlConfig, PpoStage, RolloutConfig
+from rlhf.data.encoding import Encoder
+from rlhf.models.roles import Roles
+from rlhf.records import Prompt
+from rlhf.rewards.base import Reward
+from rlhf.rollout.base import Request, RolloutEngine, Sampling
+from rlhf.training.experience import Episode, Experience, make_experience, masked_total
+from rlhf.training.seeds import sub_seed
+from rlhf.training.update import PpoUpdater, minibatch_orders
+
+SAMPLES_SHOWN = 8
+
+
+@dataclass
+class Progress:
+    """What changes from one iteration to the next, beside weights and optimiser; all of it is saved."""
+
+    iteration: int
+    kl: KlController
+    first: dict[str, float] = field(default_factory=dict[str, float])  # the first iteration's figures
+    best: dict[str, float] = field(default_factory=dict[str, float])  # the chosen checkpoint's evaluation
+    before: dict[str, float] = field(default_factory=dict[str, float])  # the evaluation at iteration 0
+    last: dict[str, float] = field(default_factory=dict[str, float])  # the newest evaluation
+    warned: dict[str, str] = field(default_factory=dict[str, str])
+    samples: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+
+@dataclass(frozen=True)
+class Ppo:
+    """The parts of a run. Randomness comes from `seed` and the number of an episode, nothing else."""
+
+    stage: PpoStage
+    rollout: RolloutConfig
+    seed: int
+    encoder: Encoder
+    prompts: Sequence[Prompt]
+    held_out: Sequence[Prompt]
+    roles: Roles
+    engine: RolloutEngine
+    reward: Reward
+    validation_reward: Reward
+    accelerator: Accelerator
+    module: nn.Module
+    optimizer: Optimizer
+    updater: PpoUpdater
+    learning_rate: float
+
+    @property
+    def sampling(self) -> Sampling:
+        """How responses are drawn, in training and in evaluation alike."""
+        return Sampling(
+            temperature=self.stage.temperature,
+            max_new_tokens=self.stage.response_length,
+            stop_ids=self.encoder.stop_ids,
+            top_k=self.rollout.top_k,
+            top_p=self.rollout.top_p,
+        )
+
+    def iterate(self, progress: Progress, iteration: int) -> dict[str, float]:
+        """One iteration, counted from 1; returns its figures and moves the KL controller.
+
+        1. Sample a response to each of the batch's prompts.
+        2. Score it; run policy, reference and critic over it.
+        3. Place rewards on tokens, estimate advantages, whiten them.
+        4. Update policy and critic over the epochs' minibatches.
+        5. Move the KL coefficient.
+        """
+        batch_size = self.stage.batch_size
+        numbers = range((iteration - 1) * batch_size, iteration * batch_size)
+        prompts = [self.prompts[index] for index in self.prompt_order(numbers)]
+        self.engine.sync_weights((), iteration - 1)
+        episodes = self.sample(prompts, numbers, self.seed)
+
+        scores = self.reward([episode.scored for episode in episodes])
+        orders = minibatch_orders(
+            len(episodes),
+            self.stage.minibatch_size,
+            self.stage.epochs,
+            sub_seed(self.seed, "minibatches", iteration),
+        )
+        forwards = self.updater.forwards(episodes, orders[0])
+
+        experience: Experience = make_experience(
+            episodes, forwards, scores.total, self.stage, kl_coef=progress.kl.coef, reduce=self.updater.reduce
+        )
+
+        rate = self.learning_rate * (1.0 - (iteration - 1) / self.stage.num_iterations)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        statistics = self.updater.update(experience, orders)
+
+        figures = {**experience.metrics, **statistics, "kl_coef": progress.kl.coef, "learning_rate": rate}
+        figures |= {f"score/{name}": part.mean().item() for name, part in scores.parts.items()}
+        progress.kl = progress.kl.update(experience.metrics["kl"], len(episodes))
+        progress.first = progress.first or experience.metrics
+        progress.iteration = iteration
+        return {**figures, "episodes": float(iteration * batch_size)}
+
+    def evaluate(self) -> tuple[dict[str, float], list[dict[str, Any]]]:
+        """Figures on the held-out prompts, named `eval/...`, and a few samples; the same draws every time."""
+        numbers = range(len(self.held_out))
+        episodes = self.sample(self.held_out, numbers, sub_seed(self.seed, "evaluation"))
+        scored = [episode.scored for episode in episodes]
+        scores = self.reward(scored)
+        validation = scores if self.validation_reward is self.reward else self.validation_reward(scored)
+        forwards = self.updater.forwards(episodes, [list(numbers)])
+        kl_B = sequence_kl(forwards.logprobs_BT, forwards.ref_logprobs_BT, forwards.mask_BT).double()
+        entropy = masked_total(forwards.entropy_BT, forwards.mask_BT).sum() / forwards.mask_BT.sum()
+        figures = {
+            "eval/score": scores.total.double().mean().item(),
+            "eval/validation_score": validation.total.double().mean().item(),
+            "eval/kl": kl_B.mean().item(),
+            "eval/entropy": entropy.item(),
+            "eval/length": forwards.mask_BT.sum(dim=1).double().mean().item(),
+            "eval/end_rate": float(np.mean([episode.rollout.finish == "eos" for episode in episodes])),
+        }
+        samples = [
+            {
+                "prompt": episode.prompt.text,
+                "response": episode.text,
+                "score": scores.total[row].item(),
+                **{f"score/{name}": part[row].item() for name, part in scores.parts.items()},
+                "validation_score": validation.total[row].item(),
+                "kl": kl_B[row].item(),
+                "finish": episode.rollout.finish,
+            }
+            for row, episode in enumerate(episodes[:SAMPLES_SHOWN])
+        ]
+        return figures, samples
+
+    def sample(self, prompts: Sequence[Prompt], numbers: Sequence[int], seed: int) -> list[Episode]:
+        """A response to each prompt, in the order of the prompts; `numbers` name the requests."""
+        encoded = [tuple(self.encoder.prompt_ids(prompt)) for prompt in prompts]
+        requests = [
+            Request(id=number, prompt_ids=ids, seed=seed)
+            for number, ids in zip(numbers, encoded, strict=True)
+        ]
+        with self.roles.policy_active(), self.accelerator.autocast():
+            rollouts = {
+                rollout.request_id: rollout for rollout in self.engine.generate(requests, self.sampling)
+            }
+        return [
+            Episode(
+                prompt,
+                ids,
+                rollouts[number],
+                self.encoder.decode(rollouts[number].response_ids.tolist(), prompt),
+            )
+            for prompt, ids, number in zip(prompts, encoded, numbers, strict=True)
+        ]
+
+    def prompt_order(self, numbers: Sequence[int]) -> list[int]:
+        """Which prompt each episode takes: every pass over the prompts is a permutation of its own."""
+        count = len(self.prompts)
+        passes = {
+            epoch: np.random.default_rng(sub_seed(self.seed, "prompts", epoch)).permutation(count)
+            for epoch in {number // count for number in numbers}
+        }
+        return [int(passes[number // count][number % count]) for number in numbers]
+
+    def trained_tensors(self) -> dict[str, torch.Tensor]:
+        """What is trained, by name; the rest comes from the inputs again."""
+        module = self.accelerator.unwrap_model(self.module)
+        return {name: value for name, value in module.named_parameters() if value.requires_grad}
+
+
+def kl_controller(cfg: KlConfig) -> KlController:
+    """The controller that the configuration names."""
+    if cfg.kind == "adaptive":
+        return AdaptiveKl(coef=cfg.coef, target=cfg.target, horizon=cfg.horizon)
+    return FixedKl(coef=cfg.coef)
+
+
+def is_better(candidate: dict[str, float], best: dict[str, float], *, kl_budget: float) -> bool:
+    """The rule for the best checkpoint: the highest validation score within the KL budget.
+
+    The validation score comes from a reward model that PPO does not maximise, so a policy that games the
+    reward does not win by it. Outside of the budget, a checkpoint counts only while none is inside, and then
+    the one nearest to the reference.
+    """
+    inside, best_inside = candidate["eval/kl"] <= kl_budget, bool(best) and best["eval/kl"] <= kl_budget
+    if not best or inside != best_inside:
+        return inside or not best
+    if inside:
+        return candidate["eval/validation_score"] > best["eval/validation_score"]
+    return candidate["eval/kl"] < best["eval/kl"]

@@ -1,0 +1,47 @@
+"""The state of a PPO run on the disk: trained weights, optimiser, progress; exact to the bit."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rlhf.metrics import MetricsLog
+from rlhf.runs import Run
+from rlhf.training.ppo import Ppo, Progress
+
+STATE_FILE = "state.pt"
+
+
+def save(run: Run, ppo: Ppo, progress: Progress, log: MetricsLog) -> None:
+    """Writes `state/step-N/`, N the iteration, whole or not at all."""
+    plain = {**vars(progress), "kl": progress.kl.state_dict()}
+
+    def write(folder: Path) -> None:
+        state: dict[str, Any] = {
+            "weights": {name: value.detach().cpu() for name, value in ppo.trained_tensors().items()},
+            "optimizer": ppo.optimizer.state_dict(),
+            "progress": plain,
+            "metrics_position": log.position(),
+        }
+        torch.save(state, folder / STATE_FILE)
+
+    run.save_state(progress.iteration, write)
+
+
+def load(run: Run, ppo: Ppo, progress: Progress, log: MetricsLog) -> bool:
+    """Takes up the newest whole state, `metrics.jsonl` cut back to it; False where there is none."""
+    latest = run.latest_state()
+    if latest is None:
+        log.rewind(0)
+        return False
+    state = torch.load(latest[1] / STATE_FILE, map_location="cpu", weights_only=True)
+    with torch.no_grad():
+        for name, value in ppo.trained_tensors().items():
+            value.copy_(state["weights"][name])
+    ppo.optimizer.load_state_dict(state["optimizer"])
+    saved: dict[str, Any] = state["progress"]
+    progress.kl = progress.kl.with_state(saved.pop("kl"))
+    for name, value in saved.items():
+        setattr(progress, name, value)
+    log.rewind(state["metrics_position"])
+    return True

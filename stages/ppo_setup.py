@@ -1,0 +1,172 @@
+"""Everything that a PPO run holds, from its inputs: models, prompts, rewards, optimiser."""
+
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from rlhf.config import Config, PpoStage
+from rlhf.data.encoding import Encoder, make_encoder
+from rlhf.errors import ConfigError, DataError
+from rlhf.models.loading import (
+    adapter_base_sha256,
+    context_length,
+    load_tokenizer,
+    parameter_count,
+    weights_sha256,
+)
+from rlhf.models.reward_model import load_reward_model
+from rlhf.models.roles import Roles, RoleSources, build_roles
+from rlhf.rewards.base import Reward
+from rlhf.rewards.build import build_reward, needs_model
+from rlhf.rewards.model import ModelReward
+from rlhf.rollout.hf import HfEngine
+from rlhf.runs import Artifact
+from rlhf.training.machine import auto_learning_rate
+from rlhf.training.memory import TokenBudget
+from rlhf.training.ppo import Ppo
+from rlhf.training.seeds import sub_seed
+from rlhf.training.update import PpoUpdater
+from stages.shared import Session, encoder_for, load_prompts
+
+VALIDATION_MODEL = "validation_model"
+
+
+def set_up(here: Session) -> Ppo:
+    """Loads and prepares all that PPO needs.
+
+    Raises:
+        RlhfError: a model, the prompts or the reward cannot be used; says what to do.
+    """
+    cfg, machine = here.cfg, here.machine
+    stage = cfg.stage
+    assert isinstance(stage, PpoStage)
+    sources = find_sources(here)
+    roles = build_roles(
+        sources, cfg.model, temperature=stage.temperature, device=machine.device, seed=cfg.seed
+    )
+    model = roles.policy_value.language_model
+    tokenizer = load_tokenizer(sources.policy, trust_remote_code=cfg.model.trust_remote_code)
+    encoder = encoder_for(cfg, model, tokenizer)
+    here.say(
+        f"roles are {roles.form}; the critic begins as {'the reward model' if sources.critic else 'zero'}"
+    )
+
+    parts = load_prompts(cfg, encoder, stage.response_length)
+    if not parts.train or not parts.validation:
+        raise DataError(
+            f"{len(parts.train)} prompts to train on and {len(parts.validation)} held out are too few; "
+            "give more prompts, or raise data.validation_fraction"
+        )
+    reward = build_reward(cfg.reward, lambda: reward_of(here, roles, encoder))
+    validation = reward
+    if needs_model(cfg.reward):
+        validation = build_reward(cfg.reward, lambda: validation_of(here, roles, encoder))
+
+    mixed = "bf16" if machine.dtype == torch.bfloat16 else "no"
+    accelerator = Accelerator(mixed_precision=mixed, cpu=machine.device.type == "cpu")
+    trained = [parameter for parameter in roles.policy_value.parameters() if parameter.requires_grad]
+    rate = stage.learning_rate
+    if rate == "auto":
+        rate = auto_learning_rate("ppo", parameter_count(model), cfg.model.adapter)
+    optimizer = torch.optim.AdamW(trained, lr=rate, eps=stage.adam_eps, weight_decay=0.0)
+    module, prepared = accelerator.prepare(roles.policy_value, optimizer)
+    updater = PpoUpdater(
+        accelerator,
+        module,
+        prepared,
+        roles,
+        stage,
+        TokenBudget(stage.microbatch_tokens, here.say),
+        pad_id=encoder.pad_id,
+    )
+    return Ppo(
+        stage=stage,
+        rollout=cfg.rollout,
+        seed=sub_seed(cfg.seed, "ppo"),
+        encoder=encoder,
+        prompts=parts.train,
+        held_out=parts.validation[: stage.eval_prompts],
+        roles=roles,
+        engine=HfEngine(model, pad_id=encoder.pad_id, batch_size=cfg.rollout.batch_size),
+        reward=reward,
+        validation_reward=validation,
+        accelerator=accelerator,
+        module=module,
+        optimizer=prepared,
+        updater=updater,
+        learning_rate=rate,
+    )
+
+
+def find_sources(here: Session) -> RoleSources:
+    """Which weights each role begins from, and whether one trunk carries them all."""
+    inputs = here.inputs
+    policy = inputs["policy"]
+    reward_model = inputs.get("reward_model")
+    critic = inputs["critic"].model if "critic" in inputs else None
+    if critic is None and reward_model and _same_vocabulary(here.cfg, policy, reward_model):
+        critic = reward_model.model
+    return RoleSources(
+        policy=policy.model,
+        reference=inputs.get("reference", policy).model,
+        reward_model=reward_model.model if reward_model else None,
+        critic=critic,
+        reward_adapter=_shared_adapter(here, policy, reward_model),
+    )
+
+
+def _shared_adapter(here: Session, policy: Artifact, reward_model: Artifact | None) -> Path | None:
+    """The reward model's adapter where all roles can share one trunk, else None; says why not."""
+    stage = here.cfg.stage
+    assert isinstance(stage, PpoStage)
+    if stage.roles == "separate" or (stage.roles == "auto" and here.cfg.model.adapter != "lora"):
+        return None
+    adapter = Path(reward_model.path) / "adapter" if reward_model else None
+    if here.cfg.model.adapter != "lora":
+        why = "model.adapter=lora is needed"
+    elif {"reference", "critic"} & set(here.inputs):
+        why = "inputs.reference and inputs.critic have weights of their own"
+    elif adapter is None or not adapter.is_dir():
+        why = "the reward model is no adapter; train it with model.adapter=lora"
+    elif adapter_base_sha256(adapter) != weights_sha256(Path(policy.model)):
+        why = "the reward model's adapter was trained on another policy"
+    else:
+        return adapter
+    if stage.roles == "shared":
+        raise ConfigError(f"stage.roles=shared: cannot share one trunk, {why}; or set stage.roles=separate")
+    here.say(f"roles are separate models: {why}")
+    return None
+
+
+def _same_vocabulary(cfg: Config, policy: Artifact, reward_model: Artifact) -> bool:
+    trust = cfg.model.trust_remote_code
+    one = load_tokenizer(policy.model, trust_remote_code=trust)
+    other = load_tokenizer(reward_model.model, trust_remote_code=trust)
+    return one.get_vocab() == other.get_vocab()
+
+
+def reward_of(here: Session, roles: Roles, encoder: Encoder) -> Reward:
+    """The reward model as PPO maximises it."""
+    assert roles.reward_model is not None
+    own = own_encoder(here, here.inputs["reward_model"].model, context_length(roles.reward_model))
+    return ModelReward(roles.reward_model, own, policy_encoder=encoder, score=roles.score)
+
+
+def validation_of(here: Session, roles: Roles, encoder: Encoder) -> Reward:
+    """A reward model that PPO does not maximise, for choosing the checkpoint; else the reward itself."""
+    named = here.inputs.get("validation")
+    folder = Path(here.inputs["reward_model"].path) / VALIDATION_MODEL
+    source = named.model if named else str(folder) if folder.is_dir() else None
+    if source is None:
+        here.say("no validation reward model: the checkpoint is chosen by the reward that PPO maximises")
+        return reward_of(here, roles, encoder)
+    model = load_reward_model(source, trust_remote_code=here.cfg.model.trust_remote_code)
+    model.requires_grad_(False).to(here.machine.device)  # pyright: ignore[reportArgumentType]
+    return ModelReward(model, own_encoder(here, source, context_length(model)), policy_encoder=encoder)
+
+
+def own_encoder(here: Session, source: str, length: int) -> Encoder:
+    """The encoder of a reward model's own tokenizer."""
+    tokenizer = load_tokenizer(source, trust_remote_code=here.cfg.model.trust_remote_code)
+    return make_encoder(tokenizer, length, template=here.cfg.data.template)
