@@ -1,0 +1,73 @@
+"""Policies that answer: loaded with their encoder and an engine, for the stages that only sample."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedModel
+
+from rlhf.config import Config
+from rlhf.data.encoding import Encoder
+from rlhf.evaluation.answers import Answer, sample_answers
+from rlhf.metrics import Progress
+from rlhf.models.loading import load_policy, load_tokenizer
+from rlhf.records import Prompt
+from rlhf.rollout.base import RolloutEngine, Sampling
+from rlhf.rollout.hf import HfEngine
+from rlhf.runs import Artifact
+from rlhf.training.machine import Machine
+from stages.shared import encoder_for
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A policy that can be asked; `name` is short enough for a table."""
+
+    name: str
+    artifact: Artifact
+    model: PreTrainedModel
+    encoder: Encoder
+    engine: RolloutEngine
+
+    def answers(
+        self, prompts: Sequence[Prompt], sampling: Sampling, *, seed: int, per_prompt: int = 1
+    ) -> list[Answer]:
+        """Its answers, with progress on the console."""
+        with Progress(self.name, len(prompts) * per_prompt) as progress:
+            return sample_answers(
+                self.engine,
+                self.encoder,
+                prompts,
+                sampling,
+                seed=seed,
+                per_prompt=per_prompt,
+                advance=progress.update,
+            )
+
+
+def load_speaker(cfg: Config, artifact: Artifact, machine: Machine) -> Speaker:
+    """Loads the policy of an artifact onto the machine. Raises ModelError as `load_policy` does."""
+    remote_code = cfg.model.trust_remote_code
+    model = load_policy(artifact.model, dtype=machine.dtype, trust_remote_code=remote_code)
+    tokenizer = load_tokenizer(artifact.model, trust_remote_code=remote_code)
+    encoder = encoder_for(cfg, model, tokenizer)
+    model = model.to(machine.device)  # pyright: ignore[reportArgumentType]
+    engine = HfEngine(model, pad_id=encoder.pad_id, batch_size=cfg.rollout.batch_size)
+    return Speaker(name_of(artifact), artifact, model, encoder, engine)
+
+
+def sampling_of(cfg: Config, speaker: Speaker, *, temperature: float, response_length: int) -> Sampling:
+    """How the speaker draws tokens."""
+    return Sampling(
+        temperature=temperature,
+        max_new_tokens=response_length,
+        stop_ids=speaker.encoder.stop_ids,
+        top_k=cfg.rollout.top_k,
+        top_p=cfg.rollout.top_p,
+    )
+
+
+def name_of(artifact: Artifact) -> str:
+    """A short name: `ppo-1` of a run, else the end of the path or hub id."""
+    if artifact.manifest:
+        return f"{artifact.manifest.stage}-{artifact.manifest.number}"
+    return artifact.path.rstrip("/").rpartition("/")[2]
