@@ -179,7 +179,11 @@ def _resume(folder: RunFolder, opening: Opening, config: Mapping[str, Any]) -> R
             f"Wait until it ends, or stop it and run the same command again to resume; "
             f"another seed=... or name=... begins a run of its own."
         ) from None
-    _write_config(folder.path, config)
+    try:
+        _write_config(folder.path, config)
+    except BaseException:
+        lock.release()
+        raise
     resumed = folder.opening.model_copy(update={"command": opening.command})
     return Run(folder.path, resumed, lock, resumed=True)
 

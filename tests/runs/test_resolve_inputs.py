@@ -250,8 +250,11 @@ def test_plain_data(experiment: Experiment, tmp_path: Path) -> None:
 def test_a_changed_file_is_found_in_daily_use(experiment: Experiment, make) -> None:
     path = make("sft", "policy")
     weights = path / "model" / "model.safetensors"
+    status = weights.stat()
     weights.write_bytes(weights.read_bytes() + b"!")
+    os.utime(weights, ns=(status.st_atime_ns, status.st_mtime_ns))
     message = fails(experiment, "policy")
+    assert "701 bytes, 700 when it was finished" in message
     assert str(weights) in message
     assert "was changed on 20" in message
     assert "python -m rlhf.runs verify demo" in message

@@ -78,15 +78,17 @@ def test_a_kill_in_the_middle_of_saving(experiment: Experiment) -> None:
         assert [p.name for p in state.iterdir()] == ["step-1"]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "other", "missing", "no list"])
+@pytest.mark.parametrize("damage", ["truncated", "truncated large", "other", "missing", "no list"])
 def test_a_damaged_state_is_passed_over(
-    experiment: Experiment, caplog: pytest.LogCaptureFixture, damage: str
+    experiment: Experiment, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
+    if damage == "truncated large":  # too large to be hashed: the size tells
+        monkeypatch.setattr("rlhf.runs.state._HASHED_UP_TO", 1)
     with open_run(experiment) as run:
         run.save_state(1, number(1111))
         run.save_state(2, number(2222))
         file = run.path / "state" / "step-2" / "counters.txt"
-        if damage == "truncated":
+        if damage.startswith("truncated"):
             os.truncate(file, 2)
         elif damage == "other":
             file.write_text("2223")
@@ -238,6 +240,19 @@ def fail_as_a_library_does(path: Path, number: int) -> None:
             raise RuntimeError("a library's own words") from error
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "I/O error: quota (os error 122)",
+        "PytorchStreamWriter failed writing file data/1",
+        "unexpected pos 64 vs 0",
+    ],
+)
+def test_disk_errors_knows_the_words_of_libraries(tmp_path: Path, words: str) -> None:
+    with pytest.raises(RunError, match="disk full"), disk_errors(tmp_path):
+        raise RuntimeError(words)
+
+
 def test_disk_errors_says_how_much_is_needed(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"Free 1\.5 GB, then"), disk_errors(tmp_path, needs=1_500_000_000):
         raise OSError(errno.ENOSPC, "no")
@@ -246,6 +261,24 @@ def test_disk_errors_says_how_much_is_needed(tmp_path: Path) -> None:
 def test_disk_errors_leaves_other_errors_alone(tmp_path: Path) -> None:
     with pytest.raises(PermissionError), disk_errors(tmp_path):
         raise PermissionError(errno.EACCES, "no")
+    with pytest.raises(RuntimeError, match="os error 13"), disk_errors(tmp_path):
+        raise RuntimeError("Permission denied (os error 13)")
+
+
+def test_a_full_disk_on_resuming_lets_go_of_the_run(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no")
+
+    open_run(experiment).close()
+    with monkeypatch.context() as patch:
+        patch.setattr("rlhf.runs.experiment.write_atomic", full)
+        with pytest.raises(RunError, match="disk full") as caught:
+            open_run(experiment)
+    assert caught  # its traceback still refers to the lock
+    with open_run(experiment) as run:
+        assert run.resumed
 
 
 def test_write_atomic_replaces(tmp_path: Path) -> None:
