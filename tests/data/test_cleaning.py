@@ -56,7 +56,7 @@ def test_preferences_need_two_answers_that_differ_and_fit(encoder: Encoder):
             other_rater,
             first,
             first.swap(),
-            Preference(p, "x", "x "),
+            Preference(p, " x", "x "),
             Preference(p, "x", "vwxyz"),
             Preference(p, "", "y"),
         ),

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 from small_tokenizer import byte_level
+from tokenizers import processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from rlhf.data.encoding import Encoder, make_encoder
@@ -173,3 +174,14 @@ def test_stop_tokens_are_the_end_token_and_those_of_the_generation_configuration
     encoder = make_encoder(tokenizer, 64, stop_ids=[2, 0])
     assert encoder.stop_ids == {0, 2}
     assert encoder.decode([*encoder.response_ids("one")[:-1], 2, 5]) == "one"
+
+
+def test_an_end_token_that_the_tokenizer_adds_to_every_text_is_taken_off():
+    tokenizer = byte_level(pad_token="<|pad|>")
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A <|end|>", special_tokens=[("<|end|>", 0)]
+    )
+    encoder = make_encoder(tokenizer, 64)
+    assert tokenizer("hi")["input_ids"].count(0) == 1
+    assert encoder.prompt_ids(Prompt("hi")).count(0) == 0
+    assert encoder.encode(Prompt("hi"), "you").ids.count(0) == 1

@@ -161,6 +161,7 @@ def test_what_a_row_may_lack_is_reported_by_reason():
             {"prompt": [{"role": "wizard", "content": "x"}], "chosen": "a", "rejected": "b"},
             {"chosen": "abc", "rejected": "xyz"},
             {"chosen": "same", "rejected": "same"},
+            {"chosen": turns(HELLO), "rejected": turns(Message("assistant", "no"))},
             {
                 "chosen": "\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: d",
                 "rejected": "\n\nHuman: a\n\nAssistant: x\n\nHuman: c\n\nAssistant: d",
@@ -178,6 +179,7 @@ def test_what_a_row_may_lack_is_reported_by_reason():
         ("f:8", "no-shared-prompt"),
         ("f:9", "identical"),
         ("f:10", "no-shared-prompt"),
+        ("f:11", "no-shared-prompt"),
     ]
     assert "found question, rejected (missing)" in converted.problems[0].detail
 
