@@ -1,5 +1,4 @@
 """Generalised advantage estimation (Schulman et al. 2016), and whitening over all processes."""
-# ruff: noqa: N815 (shapes in the names of fields)
 
 from dataclasses import dataclass
 

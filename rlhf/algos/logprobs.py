@@ -22,8 +22,7 @@ def entropy(logits_BTV: Tensor, temperature: float) -> Tensor:
     A logit of -inf (a token that is ruled out) adds nothing, where 0 * -inf would be nan.
     """
     logprobs_BTV = _log_softmax(logits_BTV, temperature)
-    possible_BTV = logprobs_BTV > -torch.inf
-    finite_BTV = torch.where(possible_BTV | logprobs_BTV.isnan(), logprobs_BTV, 0)
+    finite_BTV = torch.where(logprobs_BTV > -torch.inf, logprobs_BTV, 0)
     return -(logprobs_BTV.exp() * finite_BTV).sum(-1)
 
 

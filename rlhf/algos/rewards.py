@@ -1,5 +1,4 @@
 """From one score a response to one reward a token."""
-# ruff: noqa: N815 (shapes in the names of fields)
 
 from dataclasses import dataclass
 from typing import Literal

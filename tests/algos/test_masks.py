@@ -36,6 +36,8 @@ def test_reductions_of_nothing():
     assert masked_mean(X_BT, NOTHING_BT).item() == 0
     assert masked_var(X_BT, NOTHING_BT).item() == 0
     assert masked_max(X_BT, NOTHING_BT, empty=7).item() == 7
+    m = moments(X_BT, NOTHING_BT)
+    assert (m.count.item(), m.mean.item(), m.var.item()) == (0, 0, 0)
 
 
 def test_gradient_of_a_mean_is_one_over_count_and_zero_where_masked():
@@ -98,6 +100,10 @@ def test_first_end_mask_against_a_loop(seed: int):
             seen = seen or token in stop_ids
         expected.append(flags)
     assert first_end_mask(ids_BT, stop_ids).tolist() == expected
+
+
+def test_last_token_of_a_row_with_a_hole():
+    assert last_token_mask(torch.tensor([[True, False, True, False]])).int().tolist() == [[0, 0, 1, 0]]
 
 
 def test_masks_of_rows_without_tokens():
