@@ -47,6 +47,7 @@ check: env ## style, types, import order, configurations, documented commands
 	$(PYTHON) -m pyright
 	$(PYTHON) scripts/check_imports.py
 	$(PYTHON) scripts/check_configs.py
+	$(PYTHON) scripts/check_fields.py
 	$(OFFLINE) $(PYTHON) scripts/check_docs.py
 
 format: env ## put the code into its style

@@ -10,11 +10,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any, Literal, get_args, get_origin
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel
 
 from rlhf.config import Config
@@ -70,13 +72,17 @@ def parse(words: Sequence[str]) -> Command:
     return Command("sweep" if sweeping else "run", (*flags, *texts), tuple(dict.fromkeys(swept)))
 
 
-def groups() -> dict[str, tuple[str, ...]]:
-    """The configuration groups and their options: `model` has `embedded`, `smollm2-135m`, ..."""
+def groups(folder: Traversable | None = None) -> dict[str, tuple[str, ...]]:
+    """The configuration groups and their options: `model` has `embedded` (the default first), and others."""
+    folder = folder or resources.files("configs")
+    root = OmegaConf.create(folder.joinpath("config.yaml").read_text(encoding="utf-8"))
     found: dict[str, tuple[str, ...]] = {}
-    for folder in resources.files("configs").iterdir():
-        if folder.is_dir() and not folder.name.startswith("_"):
-            files = [entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml")]
-            found[folder.name] = tuple(sorted(name.removesuffix(".yaml") for name in files))
+    for entry in (entry for entry in root.defaults if isinstance(entry, DictConfig)):
+        for group, default in ((str(key), value) for key, value in entry.items()):
+            if not group.startswith("override "):
+                names = (file.name for file in folder.joinpath(group).iterdir())
+                options = (name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+                found[group] = tuple(sorted(options, key=lambda option: (option != default, option)))
     return found
 
 

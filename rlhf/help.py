@@ -70,22 +70,13 @@ def help_page() -> str:
     ]
     blocks = [
         _PAGE,
-        "what may be chosen\n" + "\n".join(f"  {group}={'|'.join(options)}" for group, options in _choices()),
+        "what may be chosen, the default first\n"
+        + "\n".join(f"  {name}={'|'.join(options)}" for name, options in groups().items() if name != "stage"),
         "keys, with their defaults (null: none)\n"
         + "\n".join(line for title, section in sections for line in _describe(title, section)),
         "  stage=all: stage.sft., stage.rm., stage.ppo., stage.eval., each with its stage's keys as above",
     ]
     return "\n\n".join(block.rstrip("\n") for block in blocks)
-
-
-def _choices() -> list[tuple[str, list[str]]]:
-    """The groups with their options, the one that is taken when nothing is said first."""
-    first = {"embedded", "model", "fixed", "hf", "default", "sft"}
-    return [
-        (group, sorted((option for option in options if option != "help"), key=lambda o: (o not in first, o)))
-        for group, options in sorted(groups().items())
-        if group != "stage"
-    ]
 
 
 def _describe(title: str, section: type[BaseModel]) -> Iterator[str]:

@@ -59,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _sweep(command, jobs, want_traceback)
         for job in jobs:
             cfg = _validated(job)
+            want_traceback = want_traceback or cfg.traceback
             if command.mode == "show":
                 print(OmegaConf.to_yaml(OmegaConf.create(cfg.model_dump(mode="json"))), end="")
             else:
@@ -144,7 +145,7 @@ def _sweep(command: Command, jobs: Sequence[_Job], want_traceback: bool) -> int:
             run_stage(cfg)
         except RlhfError as error:
             failed.append(cfg.name)
-            _print_error(error, want_traceback, job=cfg.name)
+            _print_error(error, want_traceback or cfg.traceback, job=cfg.name)
         except Exception:
             failed.append(cfg.name)
             traceback.print_exc()
