@@ -92,18 +92,14 @@ def build_trainer(
         log=here.log,
         stop=Stop(stage.max_hours),
         title="SFT",
-        steps=plan.steps,
+        plan=plan,
         eval_every=stage.eval_every,
         save_every=stage.save_every,
         patience=stage.patience,
         keep_best=True,
     )
-    arguments = common_arguments(course, plan, stage, here.machine, seed=here.cfg.seed)
-    trainer = sft_trainer(
-        model, encoder, rows, plan.order, validation, packing="seq_lengths" in rows[0], arguments=arguments
-    )
-    trainer.begin(course)
-    return trainer
+    arguments = common_arguments(course, stage, here.machine, seed=here.cfg.seed)
+    return sft_trainer(model, encoder, rows, validation, course, arguments)
 
 
 def publish(here: Session, model: nn.Module, encoder: Encoder, base_name: str) -> None:

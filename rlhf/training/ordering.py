@@ -94,7 +94,7 @@ def auto_microbatch(batch_size: int, longest: int, *, tokens: int) -> int:
 
 
 def length_batches(lengths: Sequence[int], *, tokens: int) -> list[list[int]]:
-    """All row numbers in batches of similar length, each within `tokens` padded: for looking, not training."""
+    """All row numbers in batches of similar length, each within `tokens`, padding included."""
     batches: list[list[int]] = []
     for row in sorted(range(len(lengths)), key=lambda row: (lengths[row], row)):
         if not batches or (len(batches[-1]) + 1) * lengths[row] > tokens:

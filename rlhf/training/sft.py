@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from datasets import Dataset
@@ -12,7 +12,7 @@ from trl.data_utils import pack_dataset
 from rlhf.data.encoding import Encoder
 from rlhf.records import Demonstration
 from rlhf.training.ordering import length_batches
-from rlhf.training.trainer import RunTrainer, quiet_libraries
+from rlhf.training.trainer import Course, RunTrainer
 
 IGNORED = -100  # a label that no loss counts
 LOOK_TOKENS = 8192  # in a batch of the validation part
@@ -31,7 +31,7 @@ def rows_of(demonstrations: Sequence[Demonstration], encoder: Encoder) -> list[R
 
 
 def packed(rows: Sequence[Row], max_length: int) -> list[Row]:
-    """Several demonstrations in a row, up to `max_length` tokens, none cut; `seq_lengths` tells them apart."""
+    """Several demonstrations in a row of at most `max_length` tokens, none cut; `seq_lengths` parts them."""
     dataset = pack_dataset(Dataset.from_list(list(rows)), max_length, "bfd")
     return [dict(row) for row in dataset.to_list()]
 
@@ -53,15 +53,16 @@ class SftTrainer(RunTrainer, SFTTrainer):
         if not rows:
             return {}
         loss, correct, count = 0.0, 0.0, 0
-        self.model.eval()
+        model = cast(torch.nn.Module, self.model)
+        model.eval()
         for batch in length_batches([len(row["input_ids"]) for row in rows], tokens=LOOK_TOKENS):
             inputs = self._prepare_inputs(self.data_collator([rows[row] for row in batch]))
             with torch.no_grad(), self.accelerator.autocast():
-                outputs = self.model(**inputs, use_cache=False, fused_lm_head=True)
+                outputs = model(**inputs, use_cache=False, fused_lm_head=True)
             loss -= float(outputs.log_probs.double().sum())
             correct += float(outputs.is_top1.sum())
             count += int(outputs.label_mask.sum())
-        self.model.train()
+        model.train()
         return {"loss": loss / count, "token_accuracy": correct / count}
 
     def step_figures(self, logs: Mapping[str, float]) -> dict[str, float]:
@@ -85,14 +86,12 @@ def sft_trainer(
     model: torch.nn.Module,
     encoder: Encoder,
     rows: Sequence[Row],
-    order: Sequence[int],
     validation: Sequence[Row],
-    *,
-    packing: bool,
+    course: Course,
     arguments: Mapping[str, Any],
 ) -> SftTrainer:
-    """A trainer that shows the rows in the order given; call `begin` and `run_course` on it."""
-    quiet_libraries()
+    """A trainer that shows the rows in the order of the course's plan; call `run_course` on it."""
+    packing = "seq_lengths" in rows[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TRL's own use of a name that transformers retires
         config = SFTConfig(
@@ -105,8 +104,9 @@ def sft_trainer(
     trainer = SftTrainer(
         model=model,  # pyright: ignore[reportArgumentType]
         args=config,
-        train_dataset=Dataset.from_list([*rows]).select(order),
+        train_dataset=Dataset.from_list([*rows]).select(course.plan.order),
         processing_class=encoder.tokenizer,
     )
     trainer.validation = validation
+    trainer.begin(course)
     return trainer

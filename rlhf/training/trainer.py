@@ -6,17 +6,13 @@ training, so a resumed run on a CPU ends with the very same bits.
 """
 
 import json
-import logging
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import datasets
 import torch
-import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -49,11 +45,12 @@ class Course:
     log: MetricsLog
     stop: Stop
     title: str
-    steps: int
+    plan: Plan
     eval_every: int
     save_every: int
     patience: int | None = None
     keep_best: bool = False
+    prefix: str = ""  # of the figures' names
     first_step: int = 0  # steps that the run took before this training
     carried: dict[str, Any] = field(default_factory=dict)
 
@@ -112,12 +109,14 @@ class RunTrainer(Trainer):
         if saved is None:
             self._line |= self.look()
             self.first_look = dict(self._line)
-            self._write_line()
+            if self.course.first_step == 0:
+                self._write_line()  # later, that step has its line already
+            self._line = {}
         else:
             self._load_from_checkpoint(str(saved.folder))
         if saved is None or not saved.finished:
             start = saved.step - self.course.first_step if saved else 0
-            with Progress(self.course.title, self.course.steps, start=start) as self._progress:
+            with Progress(self.course.title, self.course.plan.steps, start=start) as self._progress:
                 self._train(saved)
             if not self._finished:
                 raise KeyboardInterrupt(self.course.stop.reason)
@@ -243,7 +242,7 @@ class RunTrainer(Trainer):
 
     @property
     def _finished(self) -> bool:
-        return self.state.global_step >= self.course.steps or self._out_of_patience
+        return self.state.global_step >= self.course.plan.steps or self._out_of_patience
 
     def _trained(self) -> dict[str, nn.Parameter]:
         model = cast(nn.Module, self.model)
@@ -257,7 +256,8 @@ class RunTrainer(Trainer):
     def _write_line(self) -> None:
         if not self._line:
             return
-        self.course.log.log(self.course.first_step + self.state.global_step, self._line)
+        line = {self.course.prefix + name: value for name, value in self._line.items()}
+        self.course.log.log(self.course.first_step + self.state.global_step, line)
         if self._progress:
             shown = {
                 name: self._line[name] for name in ("train/loss", "validation/loss") if name in self._line
@@ -276,17 +276,16 @@ class _Pace(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         course, step = self.course, state.global_step
-        last, stopping = step >= course.steps, course.stop.reason is not None
+        last, stopping = step >= course.plan.steps, course.stop.reason is not None
         control.should_log = True
         control.should_evaluate = step % course.eval_every == 0 or last
         control.should_save = step % course.save_every == 0 or last or stopping
         control.should_training_stop = last or stopping
 
 
-def common_arguments(
-    course: Course, plan: Plan, stage: TrainerStage, machine: Machine, *, seed: int
-) -> dict[str, Any]:
+def common_arguments(course: Course, stage: TrainerStage, machine: Machine, *, seed: int) -> dict[str, Any]:
     """Arguments that silence Trainer and leave pace, order and saving to us."""
+    plan = course.plan
     return {
         "output_dir": str(course.run.path / "state"),
         "max_steps": plan.steps,
@@ -310,13 +309,3 @@ def common_arguments(
         "remove_unused_columns": False,
         "dataloader_pin_memory": False,
     }
-
-
-def quiet_libraries() -> None:
-    """Silences progress bars and advice of the libraries below; what matters is said by us."""
-    datasets.disable_progress_bars()
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    for name in ("trl", "accelerate", "peft"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"(trl|peft|accelerate|transformers|torch)\b")

@@ -1,0 +1,213 @@
+"""A reward model's training on pairs: transformers' Trainer with the Bradley–Terry loss of `rlhf.algos`.
+
+TRL's RewardTrainer knows neither weights nor soft labels and finds the score by the padding id; here both
+answers of a pair go through the model in one batch, and the score is read by mask.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from transformers import PreTrainedModel, TrainingArguments
+
+from rlhf.algos.preference import bradley_terry, pair_accuracy
+from rlhf.data.encoding import Encoder
+from rlhf.models.reward_model import sequence_scores
+from rlhf.records import Preference
+from rlhf.training.ordering import length_batches
+from rlhf.training.trainer import Course, RunTrainer
+
+LOOK_TOKENS = 8192  # in a batch that is only scored
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """A preference as tokens, with what its label says (see `rlhf.records.Preference`)."""
+
+    chosen: list[int]
+    rejected: list[int]
+    probability: float = 1.0
+    margin: float = 0.0
+    weight: float = 1.0
+
+    @property
+    def length(self) -> int:
+        """Tokens that the pair takes in a batch, padding between its two answers included."""
+        return 2 * max(len(self.chosen), len(self.rejected))
+
+
+def pair_rows(preferences: Sequence[Preference], encoder: Encoder) -> list[PairRow]:
+    """Each preference through the one `encode`."""
+    return [
+        PairRow(
+            encoder.encode(pair.prompt, pair.chosen).ids,
+            encoder.encode(pair.prompt, pair.rejected).ids,
+            pair.probability,
+            pair.margin,
+            pair.weight,
+        )
+        for pair in preferences
+    ]
+
+
+def collate_pairs(rows: Sequence[PairRow], pad_id: int) -> dict[str, Tensor]:
+    """The B chosen rows, then the B rejected ones, as one right-padded batch; and the labels.
+
+    ids_PS and mask_PS are [2 B, S], the mask True at tokens; probability_B, margin_B and weight_B are [B].
+    """
+    ids_PS, mask_PS = pad_right([*(row.chosen for row in rows), *(row.rejected for row in rows)], pad_id)
+    return {
+        "ids_PS": ids_PS,
+        "mask_PS": mask_PS,
+        "probability_B": torch.tensor([row.probability for row in rows]),
+        "margin_B": torch.tensor([row.margin for row in rows]),
+        "weight_B": torch.tensor([row.weight for row in rows]),
+    }
+
+
+def pad_right(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Ids and mask, [B, S] each; the mask is True at tokens."""
+    width = max(len(row) for row in rows)
+    ids_BS = torch.tensor([[*row, *[pad_id] * (width - len(row))] for row in rows])
+    lengths_B1 = torch.tensor([[len(row)] for row in rows])
+    return ids_BS, torch.arange(width) < lengths_B1
+
+
+class Scorer(nn.Module):
+    """A sequence-classification model, adapter or not, as a function from rows of tokens to scores."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    @property
+    def plain(self) -> PreTrainedModel:
+        """The model without peft's wrapper; its config is the one that gets saved."""
+        inner = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+        return cast(PreTrainedModel, inner)
+
+    def forward(self, ids_BS: Tensor, mask_BS: Tensor) -> Tensor:
+        """Scores [B] at the last real token of each row."""
+        return sequence_scores(self.plain, ids_BS, mask_BS)
+
+
+class InOrder(Dataset[PairRow]):
+    """Rows in the order of training."""
+
+    def __init__(self, rows: Sequence[PairRow], order: Sequence[int]) -> None:
+        self._rows, self._order = rows, order
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, index: int) -> PairRow:
+        return self._rows[self._order[index]]
+
+
+class RewardTrainer(RunTrainer):
+    """Trains a `Scorer` on pairs, in a run."""
+
+    validation: Sequence[PairRow] = ()
+    pad_id: int = 0
+
+    def begin(self, course: Course) -> None:
+        """Hands over the course."""
+        super().begin(course)
+        self._sums: dict[str, float] = {}
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """The microbatch's share of the whole batch's loss: its sum over the weight of all microbatches."""
+        scores_P = model(inputs["ids_PS"], inputs["mask_PS"])
+        chosen_B, rejected_B = scores_P.chunk(2)
+        labels = {name: inputs[name] for name in ("probability_B", "weight_B")}
+        result = bradley_terry(
+            chosen_B, rejected_B, margin_B=inputs["margin_B"], total_weight=num_items_in_batch, **labels
+        )
+        accuracy = pair_accuracy(chosen_B.detach(), rejected_B.detach(), **labels)
+        self._count("correct", accuracy.correct_sum)
+        self._count("judged", accuracy.weight_sum)
+        self._count("difference", result.difference_sum)
+        self._count("weight", result.weight_sum)
+        return result.loss * self.args.world_size  # processes average their gradients
+
+    def look(self) -> dict[str, float]:
+        """Loss and accuracy on the validation part."""
+        if not self.validation:
+            return {}
+        chosen_B = self.score([row.chosen for row in self.validation])
+        rejected_B = self.score([row.rejected for row in self.validation])
+        probability_B = torch.tensor([row.probability for row in self.validation])
+        weight_B = torch.tensor([row.weight for row in self.validation])
+        margin_B = torch.tensor([row.margin for row in self.validation])
+        labels = {"probability_B": probability_B, "weight_B": weight_B}
+        return {
+            "validation/loss": float(bradley_terry(chosen_B, rejected_B, margin_B=margin_B, **labels).loss),
+            "validation/accuracy": pair_accuracy(chosen_B, rejected_B, **labels).rate,
+        }
+
+    def score(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        """Scores [N] of token rows, on the CPU; the shift that the config holds is taken off."""
+        scores_N = torch.zeros(len(rows))
+        self.scorer.eval()
+        for batch in length_batches([len(row) for row in rows], tokens=LOOK_TOKENS):
+            ids_BS, mask_BS = pad_right([rows[row] for row in batch], self.pad_id)
+            with torch.no_grad(), self.accelerator.autocast():
+                scores_B = self.scorer(ids_BS.to(self.args.device), mask_BS.to(self.args.device))
+            scores_N[batch] = scores_B.float().cpu()
+        self.scorer.train()
+        return scores_N
+
+    @property
+    def scorer(self) -> Scorer:
+        """What is trained."""
+        return cast(Scorer, self.model)
+
+    def step_figures(self, logs: Mapping[str, float]) -> dict[str, float]:
+        """Loss and pace, and how well the pairs just seen were told apart before the step."""
+        sums, self._sums = self._sums, {}
+        return super().step_figures(logs) | {
+            "train/accuracy": sums["correct"] / sums["judged"] if sums["judged"] else float("nan"),
+            "train/margin": sums["difference"] / sums["weight"] if sums["weight"] else 0.0,
+        }
+
+    def _count(self, name: str, value: Tensor) -> None:
+        self._sums[name] = self._sums.get(name, 0.0) + float(value)
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor:
+        """The weight of a whole optimiser step, over its microbatches and all processes; 1 if it weighs 0."""
+        total = torch.stack([batch["weight_B"].sum() for batch in batch_samples]).sum().to(device)
+        if self.args.world_size > 1:
+            total = cast(Tensor, self.accelerator.reduce(total))
+        return torch.where(total > 0, total, 1.0)
+
+
+def reward_trainer(
+    model: nn.Module,
+    rows: Sequence[PairRow],
+    validation: Sequence[PairRow],
+    course: Course,
+    *,
+    pad_id: int,
+    arguments: Mapping[str, Any],
+) -> RewardTrainer:
+    """A trainer that shows the pairs in the order of the course's plan; call `run_course` on it."""
+    trainer = RewardTrainer(
+        model=Scorer(model),
+        args=TrainingArguments(**arguments),
+        data_collator=lambda batch: collate_pairs(batch, pad_id),
+        train_dataset=InOrder(rows, course.plan.order),
+    )
+    trainer.loss_is_scaled_for_ga = True
+    trainer.validation, trainer.pad_id = validation, pad_id
+    trainer.begin(course)
+    return trainer

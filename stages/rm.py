@@ -1,0 +1,211 @@
+"""The reward model: the SFT model with a scalar head learns from pairs which of two answers is better.
+
+Three of them, on training prompts that do not overlap: `model/` is what PPO maximises, `validation_model/`
+picks PPO's checkpoint, and `judge_model/` judges the evaluation, so that nobody marks their own work.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from peft import TaskType
+from transformers import PreTrainedModel
+
+from rlhf.config import Config, RmStage
+from rlhf.data.encoding import Encoder
+from rlhf.data.splits import split
+from rlhf.errors import DataError
+from rlhf.evaluation.reward_quality import better_length_rule, reward_quality
+from rlhf.models.loading import (
+    load_tokenizer,
+    parameter_count,
+    save_adapter,
+    save_plain,
+    tokenizer_sha256,
+    weights_sha256,
+    with_adapter,
+)
+from rlhf.models.reward_model import new_reward_model
+from rlhf.records import Preference
+from rlhf.runs import Artifact, Experiment, Manifest
+from rlhf.training.machine import Stop, auto_learning_rate
+from rlhf.training.ordering import make_plan
+from rlhf.training.reward_trainer import RewardTrainer, pair_rows, reward_trainer
+from rlhf.training.trainer import Course, common_arguments, latest_saved
+from stages.shared import Parts, Session, encoder_for, load_demonstrations, load_preferences, session
+
+SHIFT_ROWS = 512  # demonstrations whose mean score becomes 0
+TITLES = {"model": "reward model", "validation_model": "validation model", "judge_model": "judge model"}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the three trainings have in common."""
+
+    here: Session
+    stage: RmStage
+    policy: Artifact
+    encoder: Encoder
+    data: Parts[Preference]
+    references: list[list[int]]
+    stop: Stop
+
+
+def run(cfg: Config) -> Manifest:
+    """Trains the reward models from the SFT policy; returns the manifest of the run that holds them."""
+    assert isinstance(cfg.stage, RmStage)
+    policy = Experiment(cfg.runs_dir, cfg.name).resolve("policy", cfg.inputs.policy, stage="rm")
+    with session(cfg, {"policy": policy}, ("preferences", "demonstrations")) as here:
+        if here.run.manifest:
+            return here.run.manifest
+        tokenizer = load_tokenizer(policy.model, trust_remote_code=cfg.model.trust_remote_code)
+        encoder = encoder_for(cfg, fresh_model(cfg, policy, pad_id=0), tokenizer)
+        data = load_preferences(cfg, encoder)
+        references, shifted_by = shift_references(cfg, encoder, data)
+        bench = Bench(here, cfg.stage, policy, encoder, data, references, Stop(cfg.stage.max_hours))
+
+        saved = latest_saved(here.run, here.log)
+        done: dict[str, Any] = dict(saved.carried) if saved else {}  # what is known of each finished model
+        with bench.stop.listening():
+            for name, pairs in pairs_by_model(cfg.stage, data.train).items():
+                if name not in done:
+                    trainer = make_trainer(bench, name, pairs, done)
+                    trainer.run_course(saved if saved and saved.title == TITLES[name] else None)
+                    shift(trainer, references)
+                    publish(bench, trainer, name)
+                    done[name] = assess(bench, trainer, pairs)
+
+        here.run.write_json("quality.json", {name: result["quality"] for name, result in done.items()})
+        here.run.write_json("data.json", {"preferences": data.report})
+        here.log.close()
+        return here.run.finish(
+            "reward_model",
+            metrics=final_metrics(done),
+            resolved=here.machine.resolved | done["model"]["resolved"] | {"shifted_by": shifted_by},
+            seed=cfg.seed,
+            base_model=policy.manifest.base_model if policy.manifest else policy.path,
+            tokenizer_sha256=tokenizer_sha256(here.run.path / "model"),
+            chat_template_sha256=encoder.template_sha256,
+        )
+
+
+def fresh_model(cfg: Config, policy: Artifact, *, pad_id: int) -> PreTrainedModel:
+    """The policy's trunk under a new head."""
+    trust = cfg.model.trust_remote_code
+    return new_reward_model(policy.model, pad_id=pad_id, seed=cfg.seed, trust_remote_code=trust)
+
+
+def pairs_by_model(stage: RmStage, pairs: Sequence[Preference]) -> dict[str, list[Preference]]:
+    """The training pairs of each model, parted by prompt; a model whose share is 0 is not made.
+
+    Raises:
+        DataError: a part is left without pairs.
+    """
+    shares = {"validation_model": stage.validation_share, "judge_model": stage.judge_share}
+    shares = {"model": 1.0 - sum(shares.values()), **shares}
+    parts = split(pairs, shares, salt="reward models")
+    for name, share in shares.items():
+        if share > 0 and not parts[name]:
+            raise DataError(
+                f"{len(pairs)} training pairs leave none for the {TITLES[name]}; "
+                "set stage.validation_share=0 and stage.judge_share=0, or give more pairs"
+            )
+    return {name: parts[name] for name, share in shares.items() if share > 0}
+
+
+def shift_references(cfg: Config, encoder: Encoder, data: Parts[Preference]) -> tuple[list[list[int]], str]:
+    """Answers whose mean score is to be 0, as tokens, and what they are."""
+    if cfg.data.demonstrations is None and cfg.data.preferences is not None:
+        answers = [(pair.prompt, pair.chosen) for pair in data.train[:SHIFT_ROWS]]
+        what = "chosen answers, as data.demonstrations is not given"
+    else:
+        limit = min(cfg.data.limit or 2 * SHIFT_ROWS, 2 * SHIFT_ROWS)
+        few = cfg.model_copy(update={"data": cfg.data.model_copy(update={"limit": limit})})
+        demonstrations = load_demonstrations(few, encoder).train[:SHIFT_ROWS]
+        answers = [(demonstration.prompt, demonstration.completion) for demonstration in demonstrations]
+        what = "demonstrations"
+    return [encoder.encode(prompt, answer).ids for prompt, answer in answers], f"{len(answers)} {what}"
+
+
+def make_trainer(bench: Bench, name: str, pairs: Sequence[Preference], done: dict[str, Any]) -> RewardTrainer:
+    """A new model before its pass over the pairs."""
+    cfg, stage, machine = bench.here.cfg, bench.stage, bench.here.machine
+    plain = fresh_model(cfg, bench.policy, pad_id=bench.encoder.pad_id)
+    rate = stage.learning_rate
+    if rate == "auto":
+        rate = auto_learning_rate("rm", parameter_count(plain), cfg.model.adapter)
+    rows = pair_rows(pairs, bench.encoder)
+    lengths = [row.length for row in rows]
+    plan = make_plan(stage, lengths, learning_rate=rate, seed=cfg.seed, on_gpu=machine.device.type == "cuda")
+    bench.here.say(f"{TITLES[name]}: {len(rows)} pairs, {plan.steps} steps, learning rate {rate:g}")
+    course = Course(
+        run=bench.here.run,
+        log=bench.here.log,
+        stop=bench.stop,
+        title=TITLES[name],
+        prefix="" if name == "model" else f"{name}/",
+        plan=plan,
+        eval_every=stage.eval_every,
+        save_every=stage.save_every,
+        first_step=sum(result["resolved"]["steps"] for result in done.values()),
+        carried=done,
+    )
+    arguments = common_arguments(course, stage, machine, seed=cfg.seed) | {"adam_epsilon": stage.adam_eps}
+    model = with_adapter(plain, cfg.model, TaskType.SEQ_CLS, cfg.seed)
+    validation = pair_rows(bench.data.validation, bench.encoder)
+    return reward_trainer(model, rows, validation, course, pad_id=bench.encoder.pad_id, arguments=arguments)
+
+
+def shift(trainer: RewardTrainer, references: Sequence[Sequence[int]]) -> None:
+    """Sets what is taken off every score, so that the references average 0."""
+    trainer.scorer.plain.config.reward_shift = 0.0
+    trainer.scorer.plain.config.reward_shift = float(trainer.score(references).double().mean())
+
+
+def assess(bench: Bench, trainer: RewardTrainer, pairs: Sequence[Preference]) -> dict[str, Any]:
+    """What becomes known of a model: quality on the test part, its plan and its shift."""
+    rows, test = pair_rows(bench.data.test, bench.encoder), bench.data.test
+    quality = reward_quality(
+        trainer.score([row.chosen for row in rows]).tolist(),
+        trainer.score([row.rejected for row in rows]).tolist(),
+        test,
+        length_rule=better_length_rule(pairs),
+    )
+    if quality:
+        bench.here.say(f"{trainer.course.title}: {quality.summary}")
+    return {
+        "quality": quality.as_json() if quality else None,
+        "resolved": trainer.course.plan.resolved,
+        "shift": trainer.scorer.plain.config.reward_shift,
+    }
+
+
+def publish(bench: Bench, trainer: RewardTrainer, name: str) -> None:
+    """Writes the model, merged and plain; beside `model/` also `adapter/` where one was trained."""
+    model, folder_of = trainer.scorer.model, bench.here.run.publish
+    folder_of(name, lambda folder: save_plain(model, bench.encoder.tokenizer, folder))
+    if name == "model" and bench.here.cfg.model.adapter != "none":
+        base = bench.policy.model
+        sha256 = weights_sha256(Path(base))
+        folder_of("adapter", lambda folder: save_adapter(model, folder, base=base, base_sha256=sha256))
+
+
+def final_metrics(done: dict[str, Any]) -> dict[str, Any]:
+    """The most telling figures of the three, that of PPO's reward first."""
+    metrics: dict[str, Any] = {}
+    for name, result in done.items():
+        prefix, quality = "" if name == "model" else f"{name}_", result["quality"]
+        if quality:
+            metrics[f"{prefix}accuracy"] = quality["accuracy"]["estimate"]
+            if name == "model":
+                metrics |= {
+                    "accuracy_low": quality["accuracy"]["low"],
+                    "accuracy_high": quality["accuracy"]["high"],
+                    "longer_accuracy": quality["longer"]["estimate"],
+                    "length_accuracy": quality["length"]["estimate"],
+                    "ece": quality["ece"],
+                    "truth_accuracy": quality["truth"] and quality["truth"]["estimate"],
+                }
+        metrics[f"{prefix}shift"] = result["shift"]
+    return metrics
