@@ -41,7 +41,7 @@ def courtesies(text: str, language: Language) -> int:
 
 
 def without_courtesies(text: str, language: Language) -> str:
-    """The normalised text without courteous phrases and the punctuation that ends them."""
+    """The normalised text without courteous phrases; the punctuation left at its ends goes too."""
     return normal(_pattern(language).sub(" ", normal(text)))
 
 
@@ -58,4 +58,4 @@ def join(*parts: str, language: Language) -> str:
 def _pattern(language: Language) -> re.Pattern[str]:
     phrases = PLAIN[language].phrases + FLATTERING[language].phrases
     words = "|".join(re.escape(normal(phrase)) for phrase in phrases)
-    return re.compile(rf"(?<![a-z])(?:{words})(?![a-z])[!.,。，]*")
+    return re.compile(rf"(?<![a-z])(?:{words})(?![a-z])")

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rlhf.demo.courtesy import courtesies, without_courtesies
+from rlhf.demo.families import Value
 from rlhf.demo.tasks import Task, task_of
 from rlhf.demo.wording import normal, repeats, trigrams, units
 from rlhf.records import Prompt
@@ -48,7 +49,7 @@ def gold(prompt: Prompt, response: str) -> GoldScore:
         return GoldScore(0.0, dict.fromkeys(WEIGHTS, 0.0))
     parts = {
         "right": float(all(value == task.right for value in values)),
-        "kept": float(len(set(values)) == 1 and _complete(values, task) and _kept(content, task, values[0])),
+        "kept": float(_kept(content, values[0], task)),
         "courteous": float(courtesies(response, task.language) == 1),
         "brief": _brief(response, task),
         "fresh": max(0.0, 1.0 - repeats(response) / 2),
@@ -61,12 +62,9 @@ def _echoes(response: str, task: Task) -> bool:
     return len(asked & set(trigrams(units(response)))) >= ECHO_SHARE * len(asked)
 
 
-def _complete(values: list[tuple[str, ...]], task: Task) -> bool:
-    return all(len(value) == len(task.right) for value in values)
-
-
-def _kept(content: str, task: Task, value: tuple[str, ...]) -> bool:
-    return content == normal(task.render(value))
+def _kept(content: str, value: Value, task: Task) -> bool:
+    whole = len(value) == len(task.right)
+    return whole and content == normal(task.render(value))
 
 
 def _brief(response: str, task: Task) -> float:

@@ -10,6 +10,7 @@ from rlhf.demo.families import FAMILIES
 from rlhf.demo.gold import WEIGHTS, gold
 from rlhf.demo.lexicon import LANGUAGES
 from rlhf.demo.tasks import Task, draw_task
+from rlhf.demo.world import demonstrations
 from rlhf.errors import DataError
 from rlhf.records import Prompt
 
@@ -142,6 +143,78 @@ def test_answers_to_other_prompts_are_seldom_right() -> None:
     tasks = [draw_task(Random(number)) for number in range(300)]
     scores = [gold(one.prompt(), other.render(other.right)).parts["right"] for one, other in pairwise(tasks)]
     assert sum(scores) / len(scores) < 0.1
+
+
+BY_HAND: list[tuple[str, dict[str, Any], str, dict[str, tuple[str, str]]]] = [
+    ("extract", {"name": "Mia", "thing": "cup", "place": "Rome", "asked": "name"}, "short",
+     {"en": ("Today Mia took the cup to Rome. Who took it? In one phrase.", "Mia."),
+      "zh": ("小美把杯子带到了罗马。是谁带的？用词语回答。", "小美。")}),
+    ("extract", {"name": "Mia", "thing": "cup", "place": "Rome", "asked": "thing"}, "short",
+     {"en": ("Today Mia took the cup to Rome. What was taken? In one phrase.", "The cup."),
+      "zh": ("小美把杯子带到了罗马。带了什么？用词语回答。", "杯子。")}),
+    ("extract", {"name": "Mia", "thing": "cup", "place": "Rome", "asked": "place"}, "sentence",
+     {"en": ("Today Mia took the cup to Rome. Where to? In a sentence.", "It went to Rome."),
+      "zh": ("小美把杯子带到了罗马。带到哪里？用句子回答。", "带到了罗马。")}),
+    ("order", {"kind": "numbers", "items": ["three", "seven", "two"], "direction": "down"}, "line",
+     {"en": ("From large to small: three, seven, two. On a line.", "Seven, three, two."),
+      "zh": ("从大到小：三、七、二。写成单行。", "七、三、二。")}),
+    ("sums", {"name": "Tom", "thing": "hat", "parts": [2, 5]}, "sentence",
+     {"en": ("Tom has two hats and buys five more. How many now? In a sentence.", "There are seven now."),
+      "zh": ("小汤有两顶帽子，又买了五顶。现在有多少？用句子回答。", "总数是七。")}),
+    ("sums", {"name": "Tom", "thing": "hat", "parts": [2, 5]}, "short",
+     {"en": ("Tom has two hats and buys five more. How many now? In one phrase.", "7"),
+      "zh": ("小汤有两顶帽子，又买了五顶。现在有多少？用词语回答。", "7")}),
+    ("translate", {"phrase": ["two", "blue", "key"]}, "short",
+     {"en": ("Into Chinese: two blue keys. In one phrase.", "两把蓝色的钥匙。"),
+      "zh": ("译成英文：两把蓝色的钥匙。用词语回答。", "Two blue keys.")}),
+    ("translate", {"phrase": ["two", "blue", "key"]}, "sentence",
+     {"en": ("Into Chinese: two blue keys. In a sentence.", "It means 两把蓝色的钥匙."),
+      "zh": ("译成英文：两把蓝色的钥匙。用句子回答。", "意思是 two blue keys。")}),
+    ("sentiment", {"mood": "negative", "subjects": ["food", "bed"], "words": ["awful", "dirty"]}, "sentence",
+     {"en": ("Positive or negative: the food was awful, the bed was dirty. In a sentence.",
+             "The review is negative."),
+      "zh": ("正面还是负面：饭菜很差，床铺肮脏。用句子回答。", "这是负面评价。")}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(("family", "spec", "form", "expected"), BY_HAND)
+def test_questions_and_right_answers_by_hand(
+    family: str, spec: dict[str, Any], form: str, expected: dict[str, tuple[str, str]], language: Any
+) -> None:
+    prompt = Task(FAMILIES[family], language, spec | {"form": form}).prompt()
+    question, answer = expected[language]
+    assert prompt.text == question
+    assert gold(prompt, answer).parts["right"] == 1.0
+    if answer != "7":
+        assert gold(prompt, answer).parts == ALL | {"courteous": 0.0}
+
+
+def test_any_jumble_of_words_gets_a_score_from_zero_to_one() -> None:
+    rng = Random(0)
+    words = [form for record in demonstrations(300, 0) for form in record.completion.split(" ")]
+    characters = [character for word in words for character in word]
+    for number in range(3000):
+        prompt = draw_task(rng).prompt()
+        stock, gap = (words, " ") if number % 2 else (characters, "")
+        answer = gap.join(rng.choices(stock, k=rng.randrange(12)))
+        score = gold(prompt, answer)
+        assert 0.0 <= score.total <= 1.0
+        assert all(0.0 <= part <= 1.0 for part in score.parts.values())
+
+
+def test_a_translation_with_its_words_mixed_up_is_not_right() -> None:
+    spec = {"phrase": ["two", "blue", "key"], "form": "short"}
+    prompt = Task(FAMILIES["translate"], "zh", spec).prompt()
+    assert gold(prompt, "Blue two keys.").parts == ALL | {"right": 0.0, "kept": 0.0, "courteous": 0.0}
+    assert gold(prompt, "Two keys.").parts["right"] == 0.0
+
+
+@pytest.mark.parametrize("missing", ["world", "family", "language"])
+def test_a_prompt_with_a_field_from_elsewhere_is_refused(missing: str) -> None:
+    prompt = colour("en")
+    with pytest.raises(DataError, match="embedded world"):
+        gold(Prompt(prompt.content, {**prompt.fields, missing: "other"}), "Blue")
 
 
 def test_a_prompt_from_elsewhere_is_refused_with_a_remedy() -> None:

@@ -41,7 +41,10 @@ class Family(Protocol):
         ...
 
     def parse(self, content: str, spec: Spec, language: Language) -> list[Value]:
-        """Every value that normalised text names, in order; empty where it names none."""
+        """Every value that normalised text names, in order; empty where it names none.
+
+        What is only a part of a value comes as a shorter tuple; a tuple of full length can be rendered.
+        """
         ...
 
 

@@ -48,9 +48,16 @@ class Translate:
         return ended(upper_first(phrase), _TARGET[language])
 
     def parse(self, content: str, spec: Spec, language: Language) -> list[Value]:
-        """The numbers, colours and things named in the other language, three by three."""
+        """The phrases named in the other language; a word outside a phrase is a value by itself."""
         named = mentions(content, _ALL, _TARGET[language])
-        return [tuple(named[start : start + 3]) for start in range(0, len(named), 3)]
+        values: list[Value] = []
+        while named:
+            phrase = named[: len(_TABLES)]
+            kinds = [key in table for key, table in zip(phrase, _TABLES, strict=False)]
+            whole = kinds == [True, True, True]
+            values.append(tuple(phrase) if whole else (named[0],))
+            named = named[len(values[-1]) :]
+        return values
 
 
 def _phrase(value: Value, language: Language) -> str:
