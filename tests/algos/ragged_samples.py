@@ -1,5 +1,7 @@
 """Random ragged batches in float64, and what may stand where nothing counts."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -36,3 +38,41 @@ def padded_mask(mask_BT: Tensor) -> Tensor:
 
 def tensor(*values: object) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
+
+
+class _Waiting(Exception):  # noqa: N818
+    """A rank has reached a reduction whose answer is not known yet."""
+
+
+def on_ranks(ranks: list[Callable[[Callable[[Tensor], Tensor]], Tensor]]) -> list[Tensor]:
+    """What each rank's function of a reducer returns, with an all-reduce played in lockstep.
+
+    Each round runs every rank up to the next reduction, answering the earlier ones with the sums
+    that the rounds before found.
+    """
+    sums: list[Tensor] = []
+    while True:
+        asked: list[Tensor] = []
+        done: list[Tensor] = []
+        for rank in ranks:
+            try:
+                done.append(rank(_answering(sums, asked)))
+            except _Waiting:
+                continue
+        if len(done) == len(ranks):
+            return done
+        assert not done, "the ranks differ in their number of reductions: a deadlock"
+        sums.append(torch.stack(asked).sum(0))
+
+
+def _answering(sums: list[Tensor], asked: list[Tensor]) -> Callable[[Tensor], Tensor]:
+    answers = iter(list(sums))
+
+    def reduce(part: Tensor) -> Tensor:
+        answer = next(answers, None)
+        if answer is None:
+            asked.append(part)
+            raise _Waiting
+        return answer
+
+    return reduce

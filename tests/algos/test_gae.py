@@ -2,7 +2,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ragged_samples import GARBAGE, generator, normal, padded, padded_mask, poisoned, ragged_mask, tensor
+from ragged_samples import (
+    GARBAGE,
+    generator,
+    normal,
+    on_ranks,
+    padded,
+    padded_mask,
+    poisoned,
+    ragged_mask,
+    tensor,
+)
 
 from rlhf.algos.gae import gae, whiten
 
@@ -140,50 +150,27 @@ def test_whitening_on_two_ranks_is_whitening_of_the_whole(shift_mean: bool):
     rng = generator(5)
     mask_BT, x_BT = ragged_mask(rng, 6, 7), normal(rng, 6, 7, scale=3) + 100
     whole_BT = whiten(x_BT, mask_BT, shift_mean=shift_mean)
-    parts = on_ranks([x_BT[:2], x_BT[2:]], [mask_BT[:2], mask_BT[2:]], shift_mean)
+    parts = on_ranks(
+        [
+            lambda reduce: whiten(x_BT[:2], mask_BT[:2], shift_mean=shift_mean, reduce=reduce),
+            lambda reduce: whiten(x_BT[2:], mask_BT[2:], shift_mean=shift_mean, reduce=reduce),
+        ]
+    )
     torch.testing.assert_close(torch.cat(parts), whole_BT, rtol=1e-12, atol=1e-12)
     alone_BT = whiten(x_BT[:2], mask_BT[:2], shift_mean=shift_mean)
     assert not torch.allclose(alone_BT, whole_BT[:2], rtol=1e-3)
 
 
-def on_ranks(xs: list[torch.Tensor], masks: list[torch.Tensor], shift_mean: bool) -> list[torch.Tensor]:
-    """Each rank's whitening, with an all-reduce played by running the ranks in lockstep.
-
-    Round r repeats every rank up to its r-th reduction, answering the earlier ones with the sums
-    that the rounds before found.
-    """
-
-    class Stop(Exception):  # noqa: N818
-        pass
-
-    sums: list[torch.Tensor] = []
-    while True:
-        asked: list[torch.Tensor] = []
-        done: list[torch.Tensor] = []
-        for x_BT, mask_BT in zip(xs, masks, strict=True):
-            answers = iter(list(sums))
-
-            def reduce(part: torch.Tensor, answers=answers, asked=asked) -> torch.Tensor:
-                answer = next(answers, None)
-                if answer is None:
-                    asked.append(part)
-                    raise Stop
-                return answer
-
-            try:
-                done.append(whiten(x_BT, mask_BT, shift_mean=shift_mean, reduce=reduce))
-            except Stop:
-                continue
-        if len(done) == len(xs):
-            return done
-        assert not done, "the ranks differ in their number of reductions: a deadlock"
-        sums.append(torch.stack(asked).sum(0))
-
-
 def test_a_rank_without_tokens_takes_part():
     rng = generator(6)
     x_BT, mask_BT = normal(rng, 4, 3), ragged_mask(rng, 4, 3)
-    parts = on_ranks([x_BT, x_BT], [mask_BT, torch.zeros_like(mask_BT)], shift_mean=True)
+    nothing_BT = torch.zeros_like(mask_BT)
+    parts = on_ranks(
+        [
+            lambda reduce: whiten(x_BT, mask_BT, reduce=reduce),
+            lambda reduce: whiten(x_BT, nothing_BT, reduce=reduce),
+        ]
+    )
     torch.testing.assert_close(parts[0], whiten(x_BT, mask_BT), rtol=1e-12, atol=1e-12)
     assert (parts[1] == 0).all()
 

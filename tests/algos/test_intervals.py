@@ -79,3 +79,8 @@ def test_bootstrap_refuses_nothing_and_odd_levels():
         bootstrap_mean([], seed=0)
     with pytest.raises(ValueError, match=r"level=95"):
         bootstrap_mean([1.0], seed=0, level=95)
+
+
+def test_one_resample_has_one_mean():
+    interval = bootstrap_mean(np.arange(10.0) ** 2, seed=0, n=1)
+    assert interval.low == interval.high

@@ -2,7 +2,17 @@ import math
 
 import pytest
 import torch
-from ragged_samples import GARBAGE, generator, normal, padded, padded_mask, poisoned, ragged_mask, tensor
+from ragged_samples import (
+    GARBAGE,
+    generator,
+    normal,
+    on_ranks,
+    padded,
+    padded_mask,
+    poisoned,
+    ragged_mask,
+    tensor,
+)
 from torch import Tensor
 
 from rlhf.algos.ppo import (
@@ -303,6 +313,18 @@ def test_explained_variance_does_not_see_padding():
     kept_v, kept_r = values_BT[mask_BT], returns_BT[mask_BT]
     expected = 1 - (kept_r - kept_v).var(unbiased=False) / kept_r.var(unbiased=False)
     assert clean.item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+def test_explained_variance_on_two_ranks_is_that_of_the_whole():
+    rng = generator(7)
+    mask_BT, values_BT, returns_BT = ragged_mask(rng, 6, 5), normal(rng, 6, 5), normal(rng, 6, 5)
+
+    def rank(rows: slice):
+        return lambda reduce: explained_variance(values_BT[rows], returns_BT[rows], mask_BT[rows], reduce)
+
+    whole = explained_variance(values_BT, returns_BT, mask_BT).item()
+    for part in on_ranks([rank(slice(0, 2)), rank(slice(2, 6))]):
+        assert part.item() == pytest.approx(whole, rel=1e-12)
 
 
 def test_truncated_importance_weights_by_hand():
