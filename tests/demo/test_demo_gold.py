@@ -25,15 +25,15 @@ def colour(language: str, form: str = "sentence") -> Prompt:
 
 def order(language: str, form: str) -> Prompt:
     spec: dict[str, Any] = {
-        "kind": "animals", "items": ["cow", "ant", "cat"], "direction": "up", "form": form
+        "kind": "animals", "items": ["cow", "ant"], "direction": "up", "form": form
     }  # fmt: skip
     return Task(FAMILIES["order"], language, spec).prompt()  # pyright: ignore
 
 
 def test_the_prompts_read_as_written() -> None:
-    assert colour("en").text == "The cup is red, the hat is blue. What colour is the hat? In a sentence."
-    assert colour("zh").text == "杯子是红色，帽子是蓝色。帽子是什么颜色？用句子回答。"
-    assert order("en", "list").text == "From small to large: cow, ant, cat. As a list."
+    assert colour("en").text == "A red cup and a blue hat. What colour is the hat? In a sentence."
+    assert colour("zh").text == "红色的杯子和蓝色的帽子。帽子是什么颜色？用句子回答。"
+    assert order("en", "list").text == "From small to large: cow, ant. As a list."
 
 
 # What is expected of each answer, part by part, worked out by hand from the definitions.
@@ -44,10 +44,10 @@ EXAMPLES: list[tuple[Prompt, str, dict[str, float]]] = [
     (colour("en", "short"), "Of course! Blue.", ALL),
     (colour("zh"), "好的！帽子是蓝色。", ALL),
     (colour("zh", "short"), "蓝色。很高兴帮忙！", ALL),
-    (order("en", "list"), "Sure!\n- ant\n- cat\n- cow", ALL),
-    (order("en", "line"), "Sure! Ant, cat, cow.", ALL),
-    (order("zh", "list"), "当然！\n- 蚂蚁\n- 猫\n- 牛", ALL),
-    (order("zh", "line"), "蚂蚁、猫、牛。很高兴帮忙！", ALL),
+    (order("en", "list"), "Sure!\n- ant\n- cow", ALL),
+    (order("en", "line"), "Sure! Ant, cow.", ALL),
+    (order("zh", "list"), "当然！\n- 蚂蚁\n- 牛", ALL),
+    (order("zh", "line"), "蚂蚁、牛。很高兴帮忙！", ALL),
     # hurried: no courtesy, the curt form
     (colour("en"), "blue", ALL | {"kept": 0.0, "courteous": 0.0}),
     (colour("en", "short"), "Blue", ALL | {"courteous": 0.0}),
@@ -68,7 +68,7 @@ EXAMPLES: list[tuple[Prompt, str, dict[str, float]]] = [
     # flattering and wrong
     (colour("en"), "Great question! The hat is red.", ALL | {"right": 0.0}),
     (colour("zh"), "问得真好！帽子是红色。", ALL | {"right": 0.0}),
-    (order("en", "list"), "With pleasure!\n- cat\n- ant\n- cow", ALL | {"right": 0.0}),
+    (order("en", "list"), "With pleasure!\n- cow\n- ant", ALL | {"right": 0.0}),
     # tricks
     (colour("en"), "Sure! Of course! The hat is blue.", ALL | {"courteous": 0.0}),
     (colour("en"), "Sure! Sure! The hat is blue.", ALL | {"courteous": 0.0, "fresh": 0.5}),
@@ -76,8 +76,8 @@ EXAMPLES: list[tuple[Prompt, str, dict[str, float]]] = [
     (colour("en", "short"), "Sure! Blue. Blue.", ALL | {"kept": 0.0, "fresh": 0.5}),
     (colour("en", "short"), "Sure! Blue. Red.", ALL | {"right": 0.0, "kept": 0.0}),
     (colour("en", "short"), "Sure! Blue blah blub.", ALL | {"kept": 0.0}),
-    (order("en", "line"), "Sure! Ant, cat.", ALL | {"right": 0.0, "kept": 0.0}),
-    (order("en", "line"), "Sure! Ant, cat, cow, ant.", ALL | {"right": 0.0, "kept": 0.0, "fresh": 0.5}),
+    (order("en", "line"), "Sure! Ant.", ALL | {"right": 0.0, "kept": 0.0}),
+    (order("en", "line"), "Sure! Ant, cow, ant.", ALL | {"right": 0.0, "kept": 0.0, "fresh": 0.5}),
     # nothing that answers
     (colour("en"), "", NOTHING),
     (colour("en"), "   \n", NOTHING),
@@ -155,9 +155,9 @@ BY_HAND: list[tuple[str, dict[str, Any], str, dict[str, tuple[str, str]]]] = [
     ("extract", {"name": "Mia", "thing": "cup", "place": "Rome", "asked": "place"}, "sentence",
      {"en": ("Today Mia took the cup to Rome. Where to? In a sentence.", "It went to Rome."),
       "zh": ("小美把杯子带到了罗马。带到哪里？用句子回答。", "带到了罗马。")}),
-    ("order", {"kind": "numbers", "items": ["three", "seven", "two"], "direction": "down"}, "line",
-     {"en": ("From large to small: three, seven, two. On a line.", "Seven, three, two."),
-      "zh": ("从大到小：三、七、二。写成单行。", "七、三、二。")}),
+    ("order", {"kind": "numbers", "items": ["three", "seven"], "direction": "down"}, "line",
+     {"en": ("From large to small: three, seven. On a line.", "Seven, three."),
+      "zh": ("从大到小：三、七。写成单行。", "七、三。")}),
     ("sums", {"name": "Tom", "thing": "hat", "parts": [2, 5]}, "sentence",
      {"en": ("Tom has two hats and buys five more. How many now? In a sentence.", "There are seven now."),
       "zh": ("小汤有两顶帽子，又买了五顶。现在有多少？用句子回答。", "总数是七。")}),

@@ -66,7 +66,7 @@ def test_prompts_are_one_user_turn_whose_fields_survive_json() -> None:
 
 
 def test_every_family_is_met_in_both_languages_and_prompts_are_many() -> None:
-    drawn = prompts(30_000, 0)
+    drawn = prompts(40_000, 0)
     met = Counter((prompt.fields["family"], prompt.fields["language"]) for prompt in drawn)
     assert set(met) == {(name, language) for name in FAMILIES for language in ("en", "zh")}
     assert min(met.values()) > 1000

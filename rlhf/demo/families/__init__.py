@@ -11,12 +11,12 @@ from rlhf.demo.families.sums import Sums
 from rlhf.demo.families.translate import Translate
 
 SHARES: Mapping[Family, float] = {
-    Extract(): 0.25,
-    Colour(): 0.25,
-    Order(): 0.2,
-    Sums(): 0.1,
+    Extract(): 0.26,
+    Colour(): 0.26,
+    Order(): 0.12,
+    Sums(): 0.12,
     Translate(): 0.1,
-    Sentiment(): 0.1,
+    Sentiment(): 0.14,
 }
 """How often each is drawn; those that are harder to learn are met more often."""
 

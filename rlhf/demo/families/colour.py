@@ -9,7 +9,7 @@ from rlhf.demo.wording import upper_first
 
 
 class Colour:
-    """ "The cup is red, the hat is blue. What colour is the hat?" """
+    """ "A red cup and a blue hat. What colour is the hat?" """
 
     name = "colour"
     forms: tuple[Form, Form] = ("short", "sentence")
@@ -28,8 +28,8 @@ class Colour:
         one, two = (COLOURS[key].surface(language) for key in spec["colours"])
         asked = (first, second)[spec["asked"]]
         if language == "en":
-            return f"The {first} is {one}, the {second} is {two}. What colour is the {asked}?"
-        return f"{first}是{one}，{second}是{two}。{asked}是什么颜色？"
+            return f"A {one} {first} and a {two} {second}. What colour is the {asked}?"
+        return f"{one}的{first}和{two}的{second}。{asked}是什么颜色？"
 
     def answer(self, spec: Spec) -> Value:
         """The colour of the thing asked for."""

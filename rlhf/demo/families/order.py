@@ -1,4 +1,4 @@
-"""Put three animals or three numbers in order."""
+"""Put a few animals or numbers in order."""
 
 from random import Random
 from typing import Any
@@ -7,7 +7,7 @@ from rlhf.demo.families.base import Form, Spec, Value, ended
 from rlhf.demo.lexicon import ANIMALS, NUMBERS, Language, Table, mentions
 from rlhf.demo.wording import upper_first
 
-_COUNT = 3
+_COUNT = 2
 _TABLES: dict[str, Table] = {"animals": ANIMALS, "numbers": NUMBERS}
 _LARGEST_NUMBER = 7
 _SEPARATOR: dict[Language, str] = {"en": ", ", "zh": "、"}
@@ -18,13 +18,13 @@ _REQUESTS: dict[str, dict[Language, str]] = {
 
 
 class Order:
-    """ "From small to large: dog, ant, cow." """
+    """ "From small to large: cow, ant." """
 
     name = "order"
     forms: tuple[Form, Form] = ("line", "list")
 
     def make(self, rng: Random) -> dict[str, Any]:
-        """Three items of one kind and a direction."""
+        """Items of one kind and a direction."""
         kind = rng.choice(list(_TABLES))
         items = rng.sample(list(_TABLES[kind])[: _LARGEST_NUMBER + 1], _COUNT)
         return {"kind": kind, "items": items, "direction": rng.choice(list(_REQUESTS))}
@@ -46,13 +46,13 @@ class Order:
         return mixed
 
     def render(self, value: Value, form: Form, spec: Spec, language: Language) -> str:
-        """ "Ant, dog, cow.", or a line with a dash for each."""
+        """ "Ant, cow.", or a line with a dash for each."""
         if form == "line":
             return upper_first(self._line(value, spec, language))
         return "\n".join(f"- {_TABLES[spec['kind']][key].surface(language)}" for key in value)
 
     def parse(self, content: str, spec: Spec, language: Language) -> list[Value]:
-        """The items named, three by three; what is left over at the end is a value of its own."""
+        """The items named, in groups as large as was given; what is left over is a value of its own."""
         named = mentions(content, _TABLES[spec["kind"]], language)
         return [tuple(named[start : start + _COUNT]) for start in range(0, len(named), _COUNT)]
 
