@@ -1,58 +1,16 @@
-"""The one module that PPO trains: token log-probabilities, entropy and values from one forward call."""
+"""The one module that PPO trains: token log-probabilities, entropy and values from one forward call.
 
-from collections.abc import Sequence
+A token's log-probability and value come from the position before it; what is asked for is flat.
+"""
+
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from rlhf.data.collation import Batch
 from rlhf.models.head import language_head
-
-
-@dataclass(frozen=True)
-class TokenBatch:
-    """Right-padded sequences. A token's log-probability and value come from the position before it.
-
-    `response_mask_BS` is True at the response's tokens; what is asked for is flat, row after row.
-    """
-
-    ids_BS: Tensor
-    attention_mask_BS: Tensor
-    response_mask_BS: Tensor
-
-    def to(self, device: torch.device) -> "TokenBatch":
-        """The same on a device."""
-        return TokenBatch(
-            self.ids_BS.to(device), self.attention_mask_BS.to(device), self.response_mask_BS.to(device)
-        )
-
-    @property
-    def targets_N(self) -> Tensor:
-        """The response's tokens, flat."""
-        return self.ids_BS[self.response_mask_BS]
-
-    def before_response(self, values_BS: Tensor) -> Tensor:
-        """What stands one position before each response token, flat."""
-        return values_BS[:, :-1][self.response_mask_BS[:, 1:]]
-
-
-def token_batch(
-    prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], pad_id: int
-) -> TokenBatch:
-    """Pads prompt + response on the right. Every prompt holds at least one token."""
-    width = max(len(prompt) + len(response) for prompt, response in zip(prompts, responses, strict=True))
-    ids_BS = torch.full((len(prompts), width), pad_id)
-    attention_BS = torch.zeros((len(prompts), width), dtype=torch.bool)
-    response_BS = torch.zeros((len(prompts), width), dtype=torch.bool)
-    for row, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
-        end = len(prompt) + len(response)
-        ids_BS[row, :end] = torch.tensor([*prompt, *response])
-        attention_BS[row, :end] = True
-        response_BS[row, len(prompt) : end] = True
-    return TokenBatch(ids_BS, attention_BS, response_BS)
 
 
 class TokenOutputs(NamedTuple):
@@ -100,7 +58,7 @@ class PolicyValue(nn.Module):
         """The causal language model, adapters inside where there are any."""
         return self._language_model[0]
 
-    def forward(self, batch: TokenBatch) -> TokenOutputs:
+    def forward(self, batch: Batch) -> TokenOutputs:
         """Log-probability, entropy and value of every response token."""
         trunk = decoder_of(self.language_model)
         with self._adapters("policy"):
@@ -111,15 +69,15 @@ class PolicyValue(nn.Module):
         return TokenOutputs(logprobs_N, entropy_N, values_N - self._value_shift)
 
 
-def policy_outputs(model: PreTrainedModel, batch: TokenBatch, temperature: float) -> tuple[Tensor, Tensor]:
+def policy_outputs(model: PreTrainedModel, batch: Batch, temperature: float) -> tuple[Tensor, Tensor]:
     """Log-probabilities and entropy of the response tokens, flat, under the model as it is now."""
     hidden_BSD = run_trunk(decoder_of(model), batch)
     return language_head(model, batch.before_response(hidden_BSD), batch.targets_N, temperature)
 
 
-def run_trunk(trunk: nn.Module, batch: TokenBatch) -> Tensor:
+def run_trunk(trunk: nn.Module, batch: Batch) -> Tensor:
     """The last hidden state [B, S, D] of a right-padded batch."""
-    return trunk(input_ids=batch.ids_BS, attention_mask=batch.attention_mask_BS.long(), use_cache=False)[0]
+    return trunk(input_ids=batch.ids_BS, attention_mask=batch.attention_BS.long(), use_cache=False)[0]
 
 
 def decoder_of(model: PreTrainedModel) -> nn.Module:

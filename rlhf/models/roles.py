@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
 
 from rlhf.config import ModelConfig
+from rlhf.data.collation import Batch
 from rlhf.errors import ModelError
 from rlhf.models.adapters import LoraSwitch, NoAdapters
 from rlhf.models.head import check_head
@@ -25,7 +26,6 @@ from rlhf.models.loading import load_policy, lora_config, with_adapter
 from rlhf.models.policy_value import (
     AdapterSwitch,
     PolicyValue,
-    TokenBatch,
     decoder_of,
     policy_outputs,
     run_trunk,
@@ -63,7 +63,7 @@ class Roles:
     reference_model: PreTrainedModel | None  # None: the policy's trunk, adapters off
 
     @torch.no_grad()
-    def reference_logprobs(self, batch: TokenBatch) -> Tensor:
+    def reference_logprobs(self, batch: Batch) -> Tensor:
         """Log-probabilities of the response tokens under the reference, flat, at the temperature."""
         if self.reference_model is not None:
             return policy_outputs(self.reference_model, batch, self.temperature)[0]
@@ -182,7 +182,7 @@ def _shared(
     ).to(device)
 
     def score(model: PreTrainedModel, ids_BS: Tensor, attention_mask_BS: Tensor) -> Tensor:
-        batch = TokenBatch(ids_BS, attention_mask_BS, attention_mask_BS)
+        batch = Batch(ids_BS, attention_mask_BS, attention_mask_BS)
         last_B = attention_mask_BS.long().sum(dim=1) - 1
         with adapters("reward"):
             hidden_BSD = run_trunk(decoder_of(model), batch)

@@ -12,7 +12,8 @@ from rlhf.algos.masks import Reduce, length_mask, masked_mean
 from rlhf.algos.ppo import explained_variance
 from rlhf.algos.rewards import missing_end, token_rewards
 from rlhf.config import PpoStage
-from rlhf.models.policy_value import TokenBatch, token_batch
+from rlhf.data.collation import Batch, collate
+from rlhf.data.encoding import Encoded
 from rlhf.records import Prompt
 from rlhf.rewards.base import Scored
 from rlhf.rollout.base import Rollout
@@ -31,6 +32,11 @@ class Episode:
     def length(self) -> int:
         """Tokens of prompt and response."""
         return len(self.prompt_ids) + len(self.rollout.response_ids)
+
+    @property
+    def encoded(self) -> Encoded:
+        """As tokens."""
+        return Encoded([*self.prompt_ids, *self.rollout.response_ids.tolist()], len(self.prompt_ids))
 
     @property
     def scored(self) -> Scored:
@@ -64,13 +70,10 @@ class Forwards:
     entropy_BT: Tensor
 
 
-def microbatch(episodes: Sequence[Episode], rows: Sequence[int], pad_id: int) -> TokenBatch:
+def microbatch(episodes: Sequence[Episode], rows: Sequence[int], pad_id: int) -> Batch:
     """The chosen episodes as one right-padded batch."""
-    return token_batch(
-        [episodes[row].prompt_ids for row in rows],
-        [episodes[row].rollout.response_ids.tolist() for row in rows],
-        pad_id,
-    )
+    chosen = [episodes[row] for row in rows]
+    return collate([episode.encoded for episode in chosen], pad_id)
 
 
 def to_columns(flat_N: Tensor, rows: Sequence[int], into_BT: Tensor, mask_BT: Tensor) -> None:

@@ -5,11 +5,12 @@ import time
 import psutil
 import torch
 
+from rlhf.data.collation import collate, plan_microbatches
+from rlhf.data.encoding import Encoded
 from rlhf.metrics import duration
 from rlhf.models.loading import parameter_count
-from rlhf.models.policy_value import TokenOutputs, token_batch
+from rlhf.models.policy_value import TokenOutputs
 from rlhf.rollout.base import Request, Sampling
-from rlhf.training.planner import plan_microbatches
 from rlhf.training.ppo import Ppo
 
 REHEARSED_TOKENS = 8  # decoded to time a step
@@ -80,7 +81,8 @@ def predicted_seconds(ppo: Ppo) -> float:
     response = [ppo.encoder.end_id] * stage.response_length
     lengths = [len(ids) + stage.response_length for ids in prompts]
     rows = plan_microbatches(lengths[: stage.minibatch_size], stage.microbatch_tokens)[0]
-    batch = token_batch([prompts[row] for row in rows], [response] * len(rows), ppo.encoder.pad_id)
+    encoded = [Encoded([*prompts[row], *response], len(prompts[row])) for row in rows]
+    batch = collate(encoded, ppo.encoder.pad_id)
     began = time.perf_counter()
     outputs: TokenOutputs = ppo.module(batch.to(ppo.accelerator.device))
     (outputs.logprobs_N.sum() + outputs.values_N.sum()).backward()

@@ -5,8 +5,8 @@ from typing import TypeVar
 
 import torch
 
+from rlhf.data.collation import plan_microbatches
 from rlhf.errors import TrainingError
-from rlhf.training.planner import plan_microbatches
 
 T = TypeVar("T")
 

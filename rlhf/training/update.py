@@ -162,7 +162,7 @@ class PpoUpdater:
                 "value_clip_fraction": value.clip_fraction_sum,
                 "value_error": value.squared_error_sum,
             }
-            _add(sums, {name: float(value) for name, value in statistics.items()})
+            _add(sums, {name: float(value.detach()) for name, value in statistics.items()})
         return sums
 
     def _step(self) -> float:

@@ -114,8 +114,8 @@ def test_nothing_left_is_an_error_with_the_reasons():
 
 def test_collation_pads_on_the_right_and_masks_the_response():
     batch = collate([Encoded([5, 6, 7, 2], 2), Encoded([8, 2], 1)], pad_id=9)
-    assert batch.ids_BT.tolist() == [[5, 6, 7, 2], [8, 2, 9, 9]]
-    assert batch.attention_BT.tolist() == [[True] * 4, [True, True, False, False]]
-    assert batch.response_mask_BT.tolist() == [[False, False, True, True], [False, True, False, False]]
+    assert batch.ids_BS.tolist() == [[5, 6, 7, 2], [8, 2, 9, 9]]
+    assert batch.attention_BS.tolist() == [[True] * 4, [True, True, False, False]]
+    assert batch.response_mask_BS.tolist() == [[False, False, True, True], [False, True, False, False]]
     with pytest.raises(ValueError, match="at least one"):
         collate([], pad_id=9)
