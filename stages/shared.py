@@ -164,7 +164,7 @@ def encoder_for(cfg: Config, model: PreTrainedModel, tokenizer: PreTrainedTokeni
     """The one encoder of this configuration, its length limited by the model's context."""
     wanted = cfg.data.max_length
     length = min(context_length(model), MAX_LENGTH_AUTO if wanted == "auto" else wanted)
-    stop_ids = getattr(model.generation_config, "eos_token_id", None)
+    stop_ids = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     return make_encoder(tokenizer, length, template=cfg.data.template, stop_ids=stop_ids)
 
 
