@@ -160,7 +160,7 @@ def _override(word: str, sweeping: bool) -> Override:
         key = f"++{key}"
     override = _read(f"{key}={value}" if equals else key)
     if override is None and value[:1] not in ("'", '"', "[", "{"):
-        override = _read(f"{key}={_quoted(value)}")
+        override = _read(f"{key}={_whole(value, sweeping)}")
     if override is None:
         raise ConfigError(f"{word}: cannot be read: a quote or bracket is not closed, or the key is no name")
     if override.is_sweep_override() and not sweeping:
@@ -177,6 +177,11 @@ def _text(value: str, sweeping: bool) -> str:
         return value
     if sweeping and _SWEEP_FUNCTIONS.fullmatch(value):
         return value
+    return _whole(value, sweeping)
+
+
+def _whole(value: str, sweeping: bool) -> str:
+    """Quoted; in a sweep, each of the values that commas part."""
     return ",".join(_quoted(part) for part in value.split(",")) if sweeping else _quoted(value)
 
 
