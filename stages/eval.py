@@ -27,10 +27,19 @@ from rlhf.evaluation.win_rate import compare, compare_by
 from rlhf.metrics import read_metrics
 from rlhf.models.loading import load_tokenizer
 from rlhf.models.reward_model import load_reward_model
-from rlhf.rewards import ModelReward, Reward, Scored, Scores, build_reward, needs_model, same_tokens
-from rlhf.runs import Experiment, Manifest
+from rlhf.rewards import (
+    ModelReward,
+    Reward,
+    Scored,
+    Scores,
+    build_reward,
+    needs_model,
+    reward_files,
+    same_tokens,
+)
+from rlhf.runs import Manifest
 from stages.policies import Speaker, load_speaker, sampling_of
-from stages.shared import Session, encoder_for, load_prompts, session
+from stages.shared import Session, encoder_for, experiment_of, load_prompts, session
 
 GROUPED_BY = ("family", "language")
 
@@ -56,8 +65,8 @@ def run(cfg: Config) -> Manifest:
         InputError: there is no policy, or nothing to compare it with.
         DataError: no prompt was held out.
     """
-    inputs = find_inputs(cfg.inputs, Experiment(Path(cfg.runs_dir), cfg.name))
-    with session(cfg, inputs, ("prompts",)) as here:
+    inputs = find_inputs(cfg.inputs, experiment_of(cfg))
+    with session(cfg, inputs, ("prompts",), reward_files(cfg.reward)) as here:
         manifest = here.run.manifest or evaluate(here)
         print_summary(here.run.path, manifest)
         return manifest

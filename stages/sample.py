@@ -7,7 +7,6 @@ the same seeds give the same answers.
 
 import random
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from rlhf.config import Config, SampleStage
@@ -16,14 +15,13 @@ from rlhf.evaluation.answers import answer_row
 from rlhf.records import Prompt
 from rlhf.runs import Artifact, Experiment, Manifest
 from stages.policies import Speaker, load_speaker, sampling_of
-from stages.shared import Session, load_prompts, session
+from stages.shared import Session, experiment_of, load_prompts, session
 
 
 def run(cfg: Config) -> Manifest:
     """Samples `samples.jsonl`; returns the manifest of the samples."""
     stage = sample_stage(cfg)
-    experiment = Experiment(Path(cfg.runs_dir), cfg.name)
-    policies = policies_of(cfg, experiment)
+    policies = policies_of(cfg, experiment_of(cfg))
     with session(cfg, policies, ("prompts",)) as here:
         if here.run.manifest:
             return here.run.manifest

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rlhf.data.encoding import Encoder
+from rlhf.data.encoding import Encoded, Encoder
 from rlhf.records import Prompt
 from rlhf.rewards import Reward, Scored
 from rlhf.rollout.base import Request, RolloutEngine, Sampling
@@ -21,6 +21,11 @@ class Answer:
     response_ids: tuple[int, ...]
     finish: str
     seed: int
+
+    @property
+    def encoded(self) -> Encoded:
+        """Prompt and response as tokens."""
+        return Encoded([*self.prompt_ids, *self.response_ids], len(self.prompt_ids))
 
     @property
     def scored(self) -> Scored:

@@ -7,9 +7,9 @@ import torch
 from transformers import PreTrainedModel
 
 from rlhf.algos.statistics import Interval, bootstrap_mean, wilson
+from rlhf.data.collation import collate, plan_microbatches
 from rlhf.evaluation.answers import Answer
-from rlhf.models.policy_value import policy_outputs, token_batch
-from rlhf.rewards.model import batches_by_length
+from rlhf.models.policy_value import policy_outputs
 from rlhf.text import distinct_n
 
 
@@ -54,13 +54,15 @@ def sequence_kl_nats(
     device = next(policy.parameters()).device
     lengths = [len(answer.prompt_ids) + len(answer.response_ids) for answer in answers]
     sums = [0.0] * len(answers)
-    for indices in batches_by_length(lengths, token_budget):
-        rows = [answers[index] for index in indices]
-        prompts, responses = [row.prompt_ids for row in rows], [row.response_ids for row in rows]
-        batch = token_batch(prompts, responses, pad_id).to(device)
+    for indices in plan_microbatches(lengths, token_budget):
+        batch = collate([answers[index].encoded for index in indices], pad_id).to(device)
         logprobs_N, _ = policy_outputs(policy, batch, temperature)
         ref_logprobs_N, _ = policy_outputs(baseline, batch, temperature)
-        of_rows = (logprobs_N - ref_logprobs_N).double().split([len(response) for response in responses])
+        of_rows = (
+            (logprobs_N - ref_logprobs_N)
+            .double()
+            .split([len(answers[index].response_ids) for index in indices])
+        )
         for index, difference_T in zip(indices, of_rows, strict=True):
             sums[index] = float(difference_T.sum())
     return sums

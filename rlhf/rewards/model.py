@@ -1,13 +1,14 @@
 """The score of a reward model, read from the very tokens that the policy sampled where that is possible."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from rlhf.data.encoding import Encoder
+from rlhf.data.collation import collate, plan_microbatches
+from rlhf.data.encoding import Encoded, Encoder
 from rlhf.errors import ModelError, TrainingError
 from rlhf.models.loading import context_length
 from rlhf.models.reward_model import sequence_scores
@@ -60,9 +61,10 @@ class ModelReward:
         rows = [self.ids_of(scored) for scored in batch]
         total_B = torch.zeros(len(rows))
         device = next(self.model.parameters()).device
-        for indices in batches_by_length([len(row) for row in rows], self._token_budget):
-            ids_BS, mask_BS = _pad([rows[index] for index in indices], self.encoder.pad_id)
-            scores_B = self._score(self.model, ids_BS.to(device), mask_BS.to(device))
+        for indices in plan_microbatches([len(row) for row in rows], self._token_budget):
+            encoded = [Encoded(rows[index], len(batch[index].prompt_ids)) for index in indices]
+            padded = collate(encoded, self.encoder.pad_id).to(device)
+            scores_B = self._score(self.model, padded.ids_BS, padded.attention_BS)
             total_B[indices] = scores_B.float().cpu()
         for scored, score in zip(batch, total_B.tolist(), strict=True):
             if score != score:
@@ -103,35 +105,10 @@ def same_tokens(one: Encoder, other: Encoder) -> bool:
     )
 
 
-def batches_by_length(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:
-    """Indices of rows of like length, the longest first; rows times the longest stays within the budget."""
-    batch: list[int] = []
-    longest = 0
-    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
-        longest = longest or lengths[index]
-        if batch and (len(batch) + 1) * longest > token_budget:
-            yield batch
-            batch, longest = [], lengths[index]
-        batch.append(index)
-    if batch:
-        yield batch
-
-
 def beginning(scored: Scored, length: int = 60) -> str:
     """How a prompt begins, quoted, for a message to people."""
     text = " ".join(scored.prompt.text.split())
     return repr(text if len(text) <= length else text[: length - 1] + "…")
-
-
-def _pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
-    """Right-padded ids and their mask, [B, S] each."""
-    width = max(len(row) for row in rows)
-    ids_BS = torch.full((len(rows), width), pad_id, dtype=torch.long)
-    mask_BS = torch.zeros((len(rows), width), dtype=torch.bool)
-    for number, row in enumerate(rows):
-        ids_BS[number, : len(row)] = torch.tensor(row, dtype=torch.long)
-        mask_BS[number, : len(row)] = True
-    return ids_BS, mask_BS
 
 
 def _cutting_rules(tokenizer: PreTrainedTokenizerBase) -> object:

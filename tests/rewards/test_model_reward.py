@@ -11,7 +11,6 @@ from rlhf.demo.tokenizer import tokenizer
 from rlhf.errors import ModelError, TrainingError
 from rlhf.records import Message, Prompt
 from rlhf.rewards import ModelReward, Scored, same_tokens
-from rlhf.rewards.model import batches_by_length
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +81,6 @@ def test_a_score_depends_on_its_row_alone(encoder: Encoder, model: LlamaForSeque
     for other in (in_pieces, alone, reverse):
         torch.testing.assert_close(whole, other)
     assert len({round(score, 4) for score in whole.tolist()}) == 5
-
-
-def test_batches_hold_like_lengths_within_the_budget() -> None:
-    assert list(batches_by_length([3, 9, 4, 4, 1], 12)) == [[1], [2, 3, 0], [4]]
-    assert list(batches_by_length([50], 12)) == [[0]]
-    assert list(batches_by_length([], 12)) == []
 
 
 def test_an_empty_batch_has_no_scores(encoder: Encoder, model: LlamaForSequenceClassification) -> None:
