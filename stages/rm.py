@@ -157,7 +157,7 @@ def make_trainer(bench: Bench, name: str, pairs: Sequence[Preference], done: dic
     return reward_trainer(model, rows, validation, course, pad_id=bench.encoder.pad_id, arguments=arguments)
 
 
-def shift(trainer: RewardTrainer, references: Sequence[Sequence[int]]) -> None:
+def shift(trainer: RewardTrainer, references: Sequence[list[int]]) -> None:
     """Sets what is taken off every score, so that the references average 0."""
     trainer.scorer.plain.config.reward_shift = 0.0
     trainer.scorer.plain.config.reward_shift = float(trainer.score(references).double().mean())

@@ -91,13 +91,3 @@ def auto_microbatch(batch_size: int, longest: int, *, tokens: int) -> int:
     """The largest divisor of `batch_size` whose rows, padded to the longest, stay within `tokens`."""
     fitting = [d for d in range(1, batch_size + 1) if batch_size % d == 0 and d * longest <= tokens]
     return max(fitting, default=1)
-
-
-def length_batches(lengths: Sequence[int], *, tokens: int) -> list[list[int]]:
-    """All row numbers in batches of similar length, each within `tokens`, padding included."""
-    batches: list[list[int]] = []
-    for row in sorted(range(len(lengths)), key=lambda row: (lengths[row], row)):
-        if not batches or (len(batches[-1]) + 1) * lengths[row] > tokens:
-            batches.append([])
-        batches[-1].append(row)
-    return batches

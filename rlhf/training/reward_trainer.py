@@ -15,10 +15,10 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedModel, TrainingArguments
 
 from rlhf.algos.preference import bradley_terry, pair_accuracy
-from rlhf.data.encoding import Encoder
+from rlhf.data.collation import collate, plan_microbatches
+from rlhf.data.encoding import Encoded, Encoder
 from rlhf.models.reward_model import sequence_scores
 from rlhf.records import Preference
-from rlhf.training.ordering import length_batches
 from rlhf.training.trainer import Course, RunTrainer
 
 LOOK_TOKENS = 8192  # in a batch that is only scored
@@ -59,7 +59,7 @@ def collate_pairs(rows: Sequence[PairRow], pad_id: int) -> dict[str, Tensor]:
 
     ids_PS and mask_PS are [2 B, S], the mask True at tokens; probability_B, margin_B and weight_B are [B].
     """
-    ids_PS, mask_PS = pad_right([*(row.chosen for row in rows), *(row.rejected for row in rows)], pad_id)
+    ids_PS, mask_PS = _batch([*(row.chosen for row in rows), *(row.rejected for row in rows)], pad_id)
     return {
         "ids_PS": ids_PS,
         "mask_PS": mask_PS,
@@ -69,12 +69,9 @@ def collate_pairs(rows: Sequence[PairRow], pad_id: int) -> dict[str, Tensor]:
     }
 
 
-def pad_right(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
-    """Ids and mask, [B, S] each; the mask is True at tokens."""
-    width = max(len(row) for row in rows)
-    ids_BS = torch.tensor([[*row, *[pad_id] * (width - len(row))] for row in rows])
-    lengths_B1 = torch.tensor([[len(row)] for row in rows])
-    return ids_BS, torch.arange(width) < lengths_B1
+def _batch(rows: Sequence[list[int]], pad_id: int) -> tuple[Tensor, Tensor]:
+    batch = collate([Encoded(row, 0) for row in rows], pad_id)
+    return batch.ids_BS, batch.attention_BS
 
 
 class Scorer(nn.Module):
@@ -155,12 +152,12 @@ class RewardTrainer(RunTrainer):
             "validation/accuracy": pair_accuracy(chosen_B, rejected_B, **labels).rate,
         }
 
-    def score(self, rows: Sequence[Sequence[int]]) -> Tensor:
+    def score(self, rows: Sequence[list[int]]) -> Tensor:
         """Scores [N] of token rows, on the CPU; the shift that the config holds is taken off."""
         scores_N = torch.zeros(len(rows))
         self.scorer.eval()
-        for batch in length_batches([len(row) for row in rows], tokens=LOOK_TOKENS):
-            ids_BS, mask_BS = pad_right([rows[row] for row in batch], self.pad_id)
+        for batch in plan_microbatches([len(row) for row in rows], LOOK_TOKENS):
+            ids_BS, mask_BS = _batch([rows[row] for row in batch], self.pad_id)
             with torch.no_grad(), self.accelerator.autocast():
                 scores_B = self.scorer(ids_BS.to(self.args.device), mask_BS.to(self.args.device))
             scores_N[batch] = scores_B.float().cpu()

@@ -9,9 +9,9 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer  # pyright: ignore[reportAttributeAccessIssue]
 from trl.data_utils import pack_dataset
 
+from rlhf.data.collation import plan_microbatches
 from rlhf.data.encoding import Encoder
 from rlhf.records import Demonstration
-from rlhf.training.ordering import length_batches
 from rlhf.training.trainer import Course, RunTrainer
 
 IGNORED = -100  # a label that no loss counts
@@ -55,7 +55,7 @@ class SftTrainer(RunTrainer, SFTTrainer):
         loss, correct, count = 0.0, 0.0, 0
         model = cast(torch.nn.Module, self.model)
         model.eval()
-        for batch in length_batches([len(row["input_ids"]) for row in rows], tokens=LOOK_TOKENS):
+        for batch in plan_microbatches([len(row["input_ids"]) for row in rows], LOOK_TOKENS):
             inputs = self._prepare_inputs(self.data_collator([rows[row] for row in batch]))
             with torch.no_grad(), self.accelerator.autocast():
                 outputs = model(**inputs, use_cache=False, fused_lm_head=True)

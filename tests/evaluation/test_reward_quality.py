@@ -46,7 +46,8 @@ def test_weights_weigh() -> None:
 def test_many_pairs_of_one_prompt_do_not_narrow_the_interval() -> None:
     apart = reward_quality([1.0] * 9 + [0.0], [0.5] * 10, [pair(n, "x", "y") for n in range(10)])
     one = reward_quality([1.0] * 9 + [0.0], [0.5] * 10, [pair(0, "x", "y")] * 10)
-    assert apart is not None and one is not None
+    assert apart is not None
+    assert one is not None
     assert one.accuracy.high - one.accuracy.low > apart.accuracy.high - apart.accuracy.low
 
 
@@ -54,7 +55,8 @@ def test_truth_is_told_apart_from_labels() -> None:
     clean = [True, True, True, False]
     pairs = [Preference(Prompt(f"question {n}", {"clean": value}), "x", "y") for n, value in enumerate(clean)]
     quality = reward_quality([1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0], pairs)
-    assert quality is not None and quality.truth is not None
+    assert quality is not None
+    assert quality.truth is not None
     assert quality.accuracy.estimate == pytest.approx(0.5)
     assert quality.truth.estimate == pytest.approx(0.75)
     assert quality.label_agreement == pytest.approx(0.75)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rlhf.training.ordering import auto_microbatch, lay_out, length_batches, num_steps
+from rlhf.training.ordering import auto_microbatch, lay_out, num_steps
 
 LENGTHS = [(7 * row) % 31 + 1 for row in range(50)]
 
@@ -42,9 +42,3 @@ def test_a_microbatch_divides_the_batch_and_keeps_to_the_tokens() -> None:
     assert auto_microbatch(12, 100, tokens=650) == 6
     assert auto_microbatch(12, 100, tokens=599) == 4
     assert auto_microbatch(12, 100, tokens=50) == 1
-
-
-def test_batches_to_look_at_hold_every_row_within_the_tokens() -> None:
-    batches = length_batches(LENGTHS, tokens=64)
-    assert sorted(row for batch in batches for row in batch) == [*range(50)]
-    assert all(len(batch) * max(LENGTHS[row] for row in batch) <= 64 for batch in batches)
