@@ -79,10 +79,15 @@ def session(
     files += more_files
     key = identity(deciding(config, data), inputs, files)
     for artifact in inputs.values():
-        console.print(f"{cfg.stage.kind}: {artifact.role} is {artifact.path}", markup=False, highlight=False)
+        console.print(
+            f"{cfg.stage.kind}: {artifact.role} is {artifact.path}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     with experiment.open(cfg.stage.kind, identity=key, config=config, inputs=inputs, data_files=files) as run:
         state = "is finished already" if run.finished else "goes on" if run.resumed else "starts"
-        console.print(f"{cfg.stage.kind}: {run.path} {state}", markup=False, highlight=False)
+        console.print(f"{cfg.stage.kind}: {run.path} {state}", markup=False, highlight=False, soft_wrap=True)
         machine = set_up_machine(cfg)
         if run.finished:
             yield Session(cfg, run, inputs, machine, MetricsLog(run.metrics_path))
@@ -185,7 +190,9 @@ def _parts(
         converted = convert(read_rows(source, limit=data.limit, separator=data.separator))
     cleaned = clean(converted)
     what = f"data.{dataset}={source}" if source else f"embedded {dataset}"
-    console.print(f"{cfg.stage.kind}: {usable(cleaned, what).text(what)}", markup=False, highlight=False)
+    console.print(
+        f"{cfg.stage.kind}: {usable(cleaned, what).text(what)}", markup=False, highlight=False, soft_wrap=True
+    )
     shares = {
         "train": 1.0 - data.validation_fraction - data.test_fraction,
         "validation": data.validation_fraction,
