@@ -11,16 +11,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from rlhf.command import groups  # noqa: E402
 from rlhf.config import validate  # noqa: E402
-from rlhf.errors import ConfigError  # noqa: E402
 
 # What an option needs beside itself, and the key that the error has to name where it is missing.
 NEEDS = {"reward=custom": ("reward.path", "rewards.py:score")}
@@ -68,7 +65,7 @@ def refusal(overrides: Sequence[str]) -> str | None:
         container = OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
         assert isinstance(container, dict)
         validate({str(key): value for key, value in container.items()})
-    except (ConfigError, HydraException, OmegaConfBaseException) as error:
+    except Exception as error:  # a ConfigError, one of Hydra's, OmegaConf's, or YAML's
         return str(error).strip().replace("\n", "; ")
     return None
 
