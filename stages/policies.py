@@ -32,7 +32,7 @@ class Speaker:
         self, prompts: Sequence[Prompt], sampling: Sampling, *, seed: int, per_prompt: int = 1
     ) -> list[Answer]:
         """Its answers, with progress on the console."""
-        with Progress(self.name, len(prompts) * per_prompt) as progress:
+        with Progress(f"{self.name} answers", len(prompts) * per_prompt) as progress:
             return sample_answers(
                 self.engine,
                 self.encoder,

@@ -44,7 +44,7 @@ class RulesReward:
         if not rules:
             raise ConfigError(
                 "reward=rules has no rule switched on; add one, such as reward.per_word=0.01, "
-                "reward.target_words=20, reward.repetition=1 or 'reward.wanted={\"^Yes\": 1}'"
+                "reward.target_words=20, reward.repetition=1 or 'reward.wanted={thanks: 1}'"
             )
         self._rules: Mapping[str, Callable[[str], float]] = rules
 
