@@ -59,7 +59,9 @@ def test_chat_template_by_hand() -> None:
 
 
 def test_a_chinese_character_has_the_same_tokens_wherever_it_stands() -> None:
-    assert ids("带了帽子。") == ids("带了") + ids("帽子") + ids("。")
+    for text in ("小美把帽子带到了巴黎。", "很高兴帮忙！", "红色的杯子和蓝色的帽子。"):
+        assert ids(text) == [number for character in text for number in ids(character)]
+        assert len(ids(text)) == len(text)
 
 
 def test_trained_to_the_byte_in_every_process() -> None:

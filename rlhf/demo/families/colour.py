@@ -9,7 +9,7 @@ from rlhf.demo.wording import upper_first
 
 
 class Colour:
-    """ "A red cup and a blue hat. What colour is the hat?" """
+    """For example: A red cup and a blue hat. What colour is the hat?"""
 
     name = "colour"
     forms: tuple[Form, Form] = ("short", "sentence")
@@ -42,7 +42,7 @@ class Colour:
         return (other(rng, list(COLOURS), spec["colours"][spec["asked"]]),)
 
     def render(self, value: Value, form: Form, spec: Spec, language: Language) -> str:
-        """ "Blue." or "The hat is blue." """
+        """For example "Blue." or "The hat is blue"."""
         colour = COLOURS[value[0]].surface(language)
         if form == "sentence":
             thing = THINGS[spec["things"][spec["asked"]]].surface(language)

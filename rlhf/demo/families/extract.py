@@ -26,7 +26,7 @@ _PHRASES: dict[str, dict[Language, str]] = {
 
 
 class Extract:
-    """ "Today Mia took the cup to Rome. Who took it?" A name, a thing or a place is asked for."""
+    """For example "Today Mia took the cup to Rome. Who took it?" A name, a thing or a place is asked for."""
 
     name = "extract"
     forms: tuple[Form, Form] = ("short", "sentence")
@@ -52,7 +52,7 @@ class Extract:
         return (other(rng, list(_TABLES[spec["asked"]]), spec[spec["asked"]]),)
 
     def render(self, value: Value, form: Form, spec: Spec, language: Language) -> str:
-        """ "Mia." or "It was Mia." """
+        """For example "Mia." or "It was Mia"."""
         word = _TABLES[spec["asked"]][value[0]].surface(language)
         text = (_SENTENCES if form == "sentence" else _PHRASES)[spec["asked"]][language].format(word)
         return ended(upper_first(text), language)

@@ -18,7 +18,7 @@ _REQUESTS: dict[str, dict[Language, str]] = {
 
 
 class Order:
-    """ "From small to large: cow, ant." """
+    """For example "From small to large: cow, ant"."""
 
     name = "order"
     forms: tuple[Form, Form] = ("line", "list")
@@ -46,7 +46,7 @@ class Order:
         return mixed
 
     def render(self, value: Value, form: Form, spec: Spec, language: Language) -> str:
-        """ "Ant, cow.", or a line with a dash for each."""
+        """For example "Ant, cow.", or a line with a dash for each."""
         if form == "line":
             return upper_first(self._line(value, spec, language))
         return "\n".join(f"- {_TABLES[spec['kind']][key].surface(language)}" for key in value)

@@ -11,7 +11,7 @@ _TABLES: dict[str, Table] = {"positive": PRAISE, "negative": BLAME}
 
 
 class Sentiment:
-    """ "Positive or negative: the food was great, the room was lovely." """
+    """For example "Positive or negative: the food was great, the room was lovely"."""
 
     name = "sentiment"
     forms: tuple[Form, Form] = ("short", "sentence")
@@ -41,7 +41,7 @@ class Sentiment:
         return (other(rng, list(MOODS), spec["mood"]),)
 
     def render(self, value: Value, form: Form, spec: Spec, language: Language) -> str:
-        """ "Positive." or "The review is positive." """
+        """For example "Positive." or "The review is positive"."""
         word = MOODS[value[0]].surface(language)
         if form == "sentence":
             word = f"the review is {word}" if language == "en" else f"这是{word}评价"

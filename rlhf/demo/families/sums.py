@@ -11,7 +11,7 @@ _LARGEST_PART = 5
 
 
 class Sums:
-    """ "Mia has two cups and buys four more. How many now?" """
+    """For example: Mia has two cups and buys four more. How many now?"""
 
     name = "sums"
     forms: tuple[Form, Form] = ("short", "sentence")
@@ -38,7 +38,7 @@ class Sums:
         return (number(sum(spec["parts"]) + rng.choice([-2, -1, 1, 2])),)
 
     def render(self, value: Value, form: Form, spec: Spec, language: Language) -> str:
-        """ "Six." or "There are six now." """
+        """For example "Six." or "There are six now"."""
         word = NUMBERS[value[0]].surface(language)
         if form == "sentence":
             word = f"there are {word} now" if language == "en" else f"总数是{word}"

@@ -14,7 +14,7 @@ _TARGET: dict[Language, Language] = {"en": "zh", "zh": "en"}
 
 
 class Translate:
-    """ "Into Chinese: three red cups." The phrase is in the prompt's language, the answer in the other."""
+    """For example "Into Chinese: three red cups." The answer is in the language that the prompt is not in."""
 
     name = "translate"
     forms: tuple[Form, Form] = ("short", "sentence")
@@ -41,7 +41,7 @@ class Translate:
         return tuple(value)
 
     def render(self, value: Value, form: Form, spec: Spec, language: Language) -> str:
-        """ "三个红色的杯子。" or "In Chinese: 三个红色的杯子." """
+        """For example "三个红色的杯子。" or "It means 三个红色的杯子"."""
         phrase = _phrase(value, _TARGET[language])
         if form == "sentence":
             return ended(f"It means {phrase}" if language == "en" else f"意思是 {phrase}", language)
