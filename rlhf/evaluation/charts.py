@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 from rlhf.algos.statistics import Interval
 
 WIDTH, HEIGHT = 360, 190
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 26
+LEFT, RIGHT, TOP, BOTTOM = 46, 18, 12, 26
 ROW = 30
 
 
@@ -61,7 +61,7 @@ def interval_chart(title: str, rows: Sequence[tuple[str, Interval]], even: float
     if not rows:
         return Markup()
     height = TOP + ROW * len(rows) + BOTTOM
-    across = _Axis(0.0, 1.0, 120, WIDTH - RIGHT)
+    across = _Axis(0.0, 1.0, 64, WIDTH - RIGHT)
     body: list[Markup] = []
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         kind = "even" if tick == even else "grid"

@@ -178,3 +178,25 @@ def test_says_so_where_nothing_is_held_out(chain: Chain) -> None:
     data = {"limit": 20, "test_fraction": 0.0}
     with pytest.raises(DataError, match="raise it, or data"):
         stages.eval.run(config(chain.folder, STAGE, data=data))
+
+
+def test_real_prompts_without_a_reward_model_are_judged_by_the_reward_alone(tmp_path: Path) -> None:
+    sft = make_policy(tmp_path, "sft", seed=0)
+    make_policy(tmp_path, "ppo", seed=1, parent=sft)
+    (tmp_path / "questions.jsonl").write_text(
+        "".join(json.dumps({"prompt": f"Question {n}?"}) + "\n" for n in range(40))
+    )
+    cfg = config(
+        tmp_path,
+        STAGE | {"response_length": 4},
+        data={"prompts": str(tmp_path / "questions.jsonl"), "test_fraction": 0.3},
+        reward={"kind": "rules", "per_word": 1.0},
+    )
+    manifest = stages.eval.run(cfg)
+    assert [name for name in manifest.metrics if name.endswith("win_rate")] == ["reward_win_rate"]
+    path = tmp_path / "made" / "eval-1"
+    saved = json.loads((path / "evaluation.json").read_text("utf-8"))
+    assert any("no judge apart from the reward" in warning for warning in saved["warnings"])
+    assert saved["judgements"][0]["groups"] == {}
+    assert saved["reward_quality"] is None
+    assert "<h2>Who wins</h2>" in (path / "report.html").read_text("utf-8")
