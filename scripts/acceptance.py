@@ -1,0 +1,255 @@
+"""The long measurements, written to docs/results/<part>.md and .json with what they were measured on.
+
+`python scripts/acceptance.py demo|real|kill [--seeds 0,1,2]`, or `make acceptance[-PART]`.
+
+demo: the whole chain on the embedded world, a seed at a time. real: pretrained weights, human preferences and
+Chinese text from ../shared/data, left out where that is absent. kill: the tests that kill training at random
+moments and compare what it ends as. Runs go to runs/acceptance/<commit>/, so that an interrupted measurement
+goes on; with uncommitted changes they begin anew.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "docs" / "results"
+REAL_DATA = ROOT.parent / "shared" / "data"
+COUNTED = ("tests", "failures", "errors", "skipped")
+PACKAGES = ("torch", "transformers", "trl", "peft")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a measurement was made with."""
+
+    commit: str
+    dirty: bool
+    date: str
+    cpu: str
+    cores: int
+    memory_gib: float
+    gpu: str | None
+    python: str
+    packages: dict[str, str]
+    load_before: float
+    """Running processes, mean over a minute: above 0.5 a core the times say little."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One experiment: its commands, how long they took, and its runs' final figures by run folder."""
+
+    name: str
+    commands: list[str]
+    seconds: float
+    failed: str | None = None
+    figures: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure one part and write it down; 1 where something failed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("part", choices=sorted(PARTS))
+    parser.add_argument("--seeds", default="0,1,2", help="of part demo; real takes the first")
+    options = parser.parse_args(arguments)
+    seeds = [int(seed) for seed in options.seeds.split(",")]
+    setting = setting_now()
+    runs_dir = ROOT / "runs" / "acceptance" / (setting.commit[:12] + ("-dirty" if setting.dirty else ""))
+    if setting.dirty:
+        shutil.rmtree(runs_dir, ignore_errors=True)
+    measured = PARTS[options.part](seeds, runs_dir)
+    write_down(options.part, setting, measured)
+    failed = [item for item in measured if item.failed]
+    for item in failed:
+        print(f"{item.name}: {item.failed}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def demo(seeds: Sequence[int], runs_dir: Path) -> list[Measured]:
+    """The embedded world: PPO has to beat its SFT parent by the gold rater, 95 % interval above one half."""
+    measured: list[Measured] = []
+    for seed in seeds:
+        name = f"demo-seed-{seed}"
+        item = chain(name, [["stage=all", f"seed={seed}"]], runs_dir)
+        low = item.figures.get("eval-1", {}).get("gold_win_rate_low", 0.0)
+        if not item.failed and low <= 0.5:
+            item = replace(item, failed=f"gold win rate's interval begins at {low:.3f}")
+        measured.append(item)
+    return measured
+
+
+def real(seeds: Sequence[int], runs_dir: Path) -> list[Measured]:
+    """Pretrained weights and people's data: that it runs, and what it reaches with so small a model."""
+    if not REAL_DATA.is_dir():
+        print(f"real: left out, there is no {REAL_DATA}")
+        return []
+    data, seed = REAL_DATA, f"seed={seeds[0]}"
+    stories = [f"model.path={data / 'stories260K'}", "data.max_length=256", seed]
+    texts = [f"data.demonstrations={data / 'tinystories' / 'train_2MiB.txt'}", "data.separator=<|endoftext|>"]
+    people = data / "hh-rlhf" / "helpful-base.test.jsonl.gz"
+    chinese = data / "oasst-zh"
+    return [
+        chain("stories", [["stage=sft", "stage.epochs=1", *stories, *texts]], runs_dir),
+        chain(
+            "hh-rlhf",
+            [["stage=all", f"data.demonstrations={people}", f"data.preferences={people}", *stories]],
+            runs_dir,
+        ),
+        chain(
+            "oasst-zh",
+            [
+                [
+                    "stage=all",
+                    f"data.demonstrations={chinese / 'oaast_sft_zh.json'}",
+                    f"data.preferences={chinese / 'oaast_rm_zh.json'}",
+                    seed,
+                ]
+            ],
+            runs_dir,
+        ),
+    ]
+
+
+def kill(seeds: Sequence[int], runs_dir: Path) -> list[Measured]:
+    """kill -9 at random moments and the same command again, until it is done: the same to the bit."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "report.xml")
+        words = ["-m", "pytest", "-m", "slow", "-k", "kill", "-q", f"--junitxml={report}"]
+        began = time.monotonic()
+        code = subprocess.run([sys.executable, *words], cwd=ROOT).returncode
+        seconds = time.monotonic() - began
+        suite = ElementTree.parse(report).getroot()[0] if report.exists() else None
+    counts = {} if suite is None else {key: float(suite.get(key, 0)) for key in COUNTED}
+    failed = f"pytest ended with {code}" if code else None
+    return [Measured("kill", ["python -m pytest -m slow -k kill"], seconds, failed, {"tests": counts})]
+
+
+PARTS: dict[str, Callable[[Sequence[int], Path], list[Measured]]] = {"demo": demo, "real": real, "kill": kill}
+
+
+def chain(name: str, commands: Sequence[Sequence[str]], runs_dir: Path) -> Measured:
+    """Run commands in one experiment, up to the first that fails; read what its runs came to."""
+    began = time.monotonic()
+    failed: str | None = None
+    shown: list[str] = []
+    for words in commands:
+        shown.append(" ".join(["python -m rlhf.run", *(_portable(word) for word in words)]))
+        print(f"$ {shown[-1]} name={name}", flush=True)
+        command = [sys.executable, "-m", "rlhf.run", *words, f"name={name}", f"runs_dir={runs_dir}"]
+        code = subprocess.run(command, cwd=ROOT).returncode
+        if code:
+            failed = f"`{shown[-1]}` ended with {code}"
+            break
+    return Measured(name, shown, time.monotonic() - began, failed, figures_of(runs_dir / name))
+
+
+def figures_of(experiment: Path) -> dict[str, dict[str, float]]:
+    """The numbers in the manifests of an experiment's finished runs, and the seconds that each worked."""
+    found: dict[str, dict[str, float]] = {}
+    manifests = sorted(experiment.glob("*/manifest.json"), key=lambda path: path.stat().st_mtime)
+    for path in manifests:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        metrics: dict[str, Any] = manifest["metrics"]
+        numbers = {key: float(value) for key, value in metrics.items() if isinstance(value, int | float)}
+        found[path.parent.name] = {"seconds": float(manifest["seconds"]), **numbers}
+    return found
+
+
+def setting_now() -> Setting:
+    """Commit, machine and versions."""
+    return Setting(
+        commit=_git("rev-parse", "HEAD") or "unknown",
+        dirty=bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/results")),
+        date=datetime.now(UTC).date().isoformat(),
+        cpu=_cpu(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
+        gpu=_gpu(),
+        python=platform.python_version(),
+        packages={name: version(name) for name in PACKAGES},
+        load_before=round(os.getloadavg()[0], 2),
+    )
+
+
+def write_down(part: str, setting: Setting, measured: Sequence[Measured]) -> None:
+    """docs/results/<part>.json for programs, .md for people."""
+    if not measured:
+        return
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    record = {"part": part, "setting": asdict(setting), "experiments": [asdict(item) for item in measured]}
+    (RESULTS / f"{part}.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    page = "\n".join(_page(part, setting, measured))
+    (RESULTS / f"{part}.md").write_text(page + "\n", "utf-8")
+    print(f"written: docs/results/{part}.md")
+
+
+def _page(part: str, setting: Setting, measured: Sequence[Measured]) -> list[str]:
+    dirty = " with uncommitted changes" if setting.dirty else ""
+    versions = ", ".join(f"{name} {number}" for name, number in setting.packages.items())
+    machine = f"{setting.cores} cores of {setting.cpu}, {setting.memory_gib} GiB"
+    lines = [
+        f"# Measured: {part}",
+        "",
+        f"Made by `make acceptance-{part}` on {setting.date}, commit `{setting.commit[:12]}`{dirty}.",
+        f"{machine}, {setting.gpu or 'no GPU'}; load {setting.load_before} before. "
+        f"Python {setting.python}, {versions}.",
+    ]
+    for item in measured:
+        lines += ["", f"## {item.name}", ""]
+        lines += [f"    {command}" for command in item.commands]
+        lines += [
+            "",
+            f"{item.seconds:.0f} s in all. " + (f"Failed: {item.failed}" if item.failed else "Passed."),
+        ]
+        for run, figures in item.figures.items():
+            lines += ["", f"| {run} | |", "|---|---:|"]
+            lines += [f"| {key} | {value:.6g} |" for key, value in figures.items()]
+    return lines
+
+
+def _portable(word: str) -> str:
+    """Without this machine's own paths; quoted for a shell where it needs that."""
+    word = word.replace(str(REAL_DATA), "../shared/data")
+    return f"'{word}'" if set(word) & set("<|> ()&;") else word
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def _gpu() -> str | None:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
