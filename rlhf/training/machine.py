@@ -1,5 +1,7 @@
 """What the machine has, what `auto` becomes on it, and a stop that is asked for."""
 
+import contextlib
+import ctypes
 import logging
 import os
 import signal
@@ -42,6 +44,7 @@ def set_up_machine(cfg: Config) -> Machine:
     if cfg.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device=cuda: no GPU can be used here; leave device=auto, or device=cpu")
     quiet_libraries()
+    _keep_freed_memory()
     use_cuda = cfg.device == "cuda" or (cfg.device == "auto" and torch.cuda.is_available())
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if use_cuda else torch.device("cpu")
     auto_bf16 = use_cuda and torch.cuda.is_bf16_supported()
@@ -60,6 +63,17 @@ def quiet_libraries() -> None:
     for name in ("trl", "accelerate", "peft", "datasets"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"(trl|peft|accelerate|transformers|torch)\b")
+
+
+def _keep_freed_memory() -> None:
+    """Has glibc keep what is freed for the next step, instead of fetching page after page from the kernel.
+
+    A step of a small model on a CPU was measured to spend a quarter of its time there.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        libc = ctypes.CDLL("libc.so.6")
+        for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+            libc.mallopt(option, 1 << 30)
 
 
 def _cpus() -> int:
