@@ -158,10 +158,10 @@ def merged(model: nn.Module) -> PreTrainedModel:
 
 
 def save_adapter(model: nn.Module, folder: Path, *, base: str, base_sha256: str) -> bool:
-    """Writes the adapter beside the merged model, naming its base by hash; False where there is none."""
+    """Writes the trained adapter to a folder, naming its base by hash; False where there is none."""
     if not isinstance(model, PeftModel):
         return False
-    model.save_pretrained(str(folder))
+    model.save_pretrained(str(folder), selected_adapters=["default"])  # the policy's, of several on a trunk
     (folder / ADAPTER_BASE).write_text(json.dumps({"base": base, "sha256": base_sha256}, indent=2) + "\n")
     return True
 

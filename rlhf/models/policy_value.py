@@ -9,12 +9,13 @@ from typing import NamedTuple, Protocol
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from rlhf.algos.logprobs import at_least_float32
 from rlhf.data.collation import Batch
 from rlhf.models.head import language_head
 
 
 class TokenOutputs(NamedTuple):
-    """For each response token, flat, float32: nats, nats, score units."""
+    """For each response token, flat, float32 at least: nats, nats, score units."""
 
     logprobs_N: Tensor
     entropy_N: Tensor
@@ -65,8 +66,8 @@ class PolicyValue(nn.Module):
             logprobs_N, entropy_N = policy_outputs(self.language_model, batch, self._temperature)
         with self._adapters("critic"):
             hidden_BSD = run_trunk(self.critic if self.critic is not None else trunk, batch)
-            values_N = self.value_head(batch.before_response(hidden_BSD)).squeeze(-1).float()
-        return TokenOutputs(logprobs_N, entropy_N, values_N - self._value_shift)
+            values_N = self.value_head(batch.before_response(hidden_BSD)).squeeze(-1)
+        return TokenOutputs(logprobs_N, entropy_N, at_least_float32(values_N) - self._value_shift)
 
 
 def policy_outputs(model: PreTrainedModel, batch: Batch, temperature: float) -> tuple[Tensor, Tensor]:

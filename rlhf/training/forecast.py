@@ -5,7 +5,7 @@ import time
 import psutil
 import torch
 
-from rlhf.data.collation import collate, plan_microbatches
+from rlhf.data.collation import collate
 from rlhf.data.encoding import Encoded
 from rlhf.metrics import duration
 from rlhf.models.loading import parameter_count
@@ -66,7 +66,8 @@ def longest_tokens(ppo: Ppo) -> int:
 def predicted_seconds(ppo: Ppo) -> float:
     """Decodes a few tokens and runs one microbatch forward and backward, then multiplies.
 
-    Takes every response to be as long as `stage.response_length`. Nothing is trained.
+    Takes every response to be as long as `stage.response_length`. Nothing is trained; where memory is too
+    small for `stage.microbatch_tokens`, the budget falls here already.
     """
     stage = ppo.stage
     together = min(ppo.rollout.batch_size, stage.batch_size, len(ppo.prompts))
@@ -80,13 +81,17 @@ def predicted_seconds(ppo: Ppo) -> float:
 
     response = [ppo.encoder.end_id] * stage.response_length
     lengths = [len(ids) + stage.response_length for ids in prompts]
-    rows = plan_microbatches(lengths[: stage.minibatch_size], stage.microbatch_tokens)[0]
-    encoded = [Encoded([*prompts[row], *response], len(prompts[row])) for row in rows]
-    batch = collate(encoded, ppo.encoder.pad_id)
-    began = time.perf_counter()
-    outputs: TokenOutputs = ppo.module(batch.to(ppo.accelerator.device))
-    (outputs.logprobs_N.sum() + outputs.values_N.sum()).backward()
-    ppo.optimizer.zero_grad(set_to_none=True)
-    update_s = time.perf_counter() - began
+
+    def update_s_a_row(parts: list[list[int]]) -> float:
+        encoded = [Encoded([*prompts[row], *response], len(prompts[row])) for row in parts[0]]
+        batch = collate(encoded, ppo.encoder.pad_id)
+        began = time.perf_counter()
+        outputs: TokenOutputs = ppo.module(batch.to(ppo.accelerator.device))
+        (outputs.logprobs_N.sum() + outputs.values_N.sum()).backward()
+        ppo.optimizer.zero_grad(set_to_none=True)
+        return (time.perf_counter() - began) / len(parts[0])
+
+    minibatch = range(min(stage.minibatch_size, len(lengths)))
+    update_s = ppo.updater.budget.run(lengths, minibatch, update_s_a_row)
     # scoring by policy, critic, reference and reward model costs about as much as one epoch
-    return stage.total_episodes * (decoding_s / together + update_s / len(rows) * (stage.epochs + 1))
+    return stage.total_episodes * (decoding_s / together + update_s * (stage.epochs + 1))

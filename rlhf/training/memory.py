@@ -41,7 +41,8 @@ class TokenBudget:
                         "out of memory with a single response at once; lower stage.response_length or "
                         "data.max_length, or set model.adapter=lora"
                     ) from error
-            self.tokens = max(max(lengths[part[0]] * len(part) for part in parts) // 2, 1)
+            shared = [lengths[part[0]] * len(part) for part in parts if len(part) > 1]
+            self.tokens = max(max(shared) // 2, 1)
             self._warn(f"out of memory: microbatches now hold {self.tokens} tokens")
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()

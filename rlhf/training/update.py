@@ -54,7 +54,7 @@ class PpoUpdater:
         self._optimizer = optimizer
         self._roles = roles
         self._stage = stage
-        self._budget = budget
+        self.budget = budget
         self._pad_id = pad_id
         self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
 
@@ -82,7 +82,7 @@ class PpoUpdater:
 
         lengths = [episode.length for episode in episodes]
         for minibatch in order:
-            self._budget.run(lengths, minibatch, fill)
+            self.budget.run(lengths, minibatch, fill)
         return Forwards(mask_BT, *columns)
 
     def update(self, experience: Experience, orders: Sequence[Order]) -> dict[str, float]:
@@ -104,7 +104,7 @@ class PpoUpdater:
                 return self._backward(experience, parts, num_tokens, largest)
 
             largest["gap"] = 0.0
-            _add(sums, self._budget.run(lengths, minibatch, backward))
+            _add(sums, self.budget.run(lengths, minibatch, backward))
             _add(sums, {"grad_norm": self._step(), "minibatches": 1.0})
             first_gap = largest["gap"] if first_gap is None else first_gap
         return self._statistics(sums, ratio_max=largest["ratio"], first_ratio_gap=first_gap or 0.0)
