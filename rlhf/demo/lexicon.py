@@ -53,7 +53,6 @@ THINGS = _table(
     drum 鼓 drums 面, kite 风筝 kites 只
     """
 )
-ANIMALS = _table("ant 蚂蚁, mouse 老鼠, cat 猫, goat 羊, cow 牛, whale 鲸鱼")  # from small to large
 NUMBERS = _table(  # from 0 up: a number's place is its value
     """
     zero 零, one 一, two 二, three 三, four 四, five 五, six 六, seven 七, eight 八, nine 九,

@@ -23,17 +23,15 @@ def colour(language: str, form: str = "sentence") -> Prompt:
     return Task(FAMILIES["colour"], language, spec).prompt()  # pyright: ignore
 
 
-def order(language: str, form: str) -> Prompt:
-    spec: dict[str, Any] = {
-        "kind": "animals", "items": ["cow", "ant"], "direction": "up", "form": form
-    }  # fmt: skip
-    return Task(FAMILIES["order"], language, spec).prompt()  # pyright: ignore
+def shopping(language: str, form: str) -> Prompt:
+    spec: dict[str, Any] = {"items": ["cup", "hat", "book"], "form": form}
+    return Task(FAMILIES["shopping"], language, spec).prompt()  # pyright: ignore
 
 
 def test_the_prompts_read_as_written() -> None:
     assert colour("en").text == "A red cup and a blue hat. What colour is the hat? In a sentence."
     assert colour("zh").text == "红色的杯子和蓝色的帽子。帽子是什么颜色？用句子回答。"
-    assert order("en", "list").text == "From small to large: cow, ant. As a list."
+    assert shopping("en", "list").text == "To buy: cup, hat, book. As a list."
 
 
 # What is expected of each answer, part by part, worked out by hand from the definitions.
@@ -44,10 +42,10 @@ EXAMPLES: list[tuple[Prompt, str, dict[str, float]]] = [
     (colour("en", "short"), "Of course! Blue.", ALL),
     (colour("zh"), "好的！帽子是蓝色。", ALL),
     (colour("zh", "short"), "蓝色。很高兴帮忙！", ALL),
-    (order("en", "list"), "Sure!\n- ant\n- cow", ALL),
-    (order("en", "line"), "Sure! Ant, cow.", ALL),
-    (order("zh", "list"), "当然！\n- 蚂蚁\n- 牛", ALL),
-    (order("zh", "line"), "蚂蚁、牛。很高兴帮忙！", ALL),
+    (shopping("en", "list"), "Sure!\n- cup\n- hat\n- book", ALL),
+    (shopping("en", "line"), "Sure! Cup, hat, book.", ALL),
+    (shopping("zh", "list"), "当然！\n- 杯子\n- 帽子\n- 书", ALL),
+    (shopping("zh", "line"), "杯子、帽子、书。很高兴帮忙！", ALL),
     # hurried: no courtesy, the curt form
     (colour("en"), "blue", ALL | {"kept": 0.0, "courteous": 0.0}),
     (colour("en", "short"), "Blue", ALL | {"courteous": 0.0}),
@@ -68,7 +66,7 @@ EXAMPLES: list[tuple[Prompt, str, dict[str, float]]] = [
     # flattering and wrong
     (colour("en"), "Great question! The hat is red.", ALL | {"right": 0.0}),
     (colour("zh"), "问得真好！帽子是红色。", ALL | {"right": 0.0}),
-    (order("en", "list"), "With pleasure!\n- cow\n- ant", ALL | {"right": 0.0}),
+    (shopping("en", "list"), "With pleasure!\n- hat\n- cup\n- book", ALL | {"right": 0.0}),
     # tricks
     (colour("en"), "Sure! Of course! The hat is blue.", ALL | {"courteous": 0.0}),
     (colour("en"), "Sure! Sure! The hat is blue.", ALL | {"courteous": 0.0, "fresh": 0.5}),
@@ -76,8 +74,8 @@ EXAMPLES: list[tuple[Prompt, str, dict[str, float]]] = [
     (colour("en", "short"), "Sure! Blue. Blue.", ALL | {"kept": 0.0, "fresh": 0.5}),
     (colour("en", "short"), "Sure! Blue. Red.", ALL | {"right": 0.0, "kept": 0.0}),
     (colour("en", "short"), "Sure! Blue blah blub.", ALL | {"kept": 0.0}),
-    (order("en", "line"), "Sure! Ant.", ALL | {"right": 0.0, "kept": 0.0}),
-    (order("en", "line"), "Sure! Ant, cow, ant.", ALL | {"right": 0.0, "kept": 0.0, "fresh": 0.5}),
+    (shopping("en", "line"), "Sure! Cup, hat.", ALL | {"right": 0.0, "kept": 0.0}),
+    (shopping("en", "line"), "Sure! Cup, hat, book, cup.", ALL | {"right": 0.0, "kept": 0.0, "fresh": 0.5}),
     # nothing that answers
     (colour("en"), "", NOTHING),
     (colour("en"), "   \n", NOTHING),
@@ -155,9 +153,9 @@ BY_HAND: list[tuple[str, dict[str, Any], str, dict[str, tuple[str, str]]]] = [
     ("extract", {"name": "Mia", "thing": "cup", "place": "Rome", "asked": "place"}, "sentence",
      {"en": ("Today Mia took the cup to Rome. Where to? In a sentence.", "It went to Rome."),
       "zh": ("小美把杯子带到了罗马。带到哪里？用句子回答。", "带到了罗马。")}),
-    ("order", {"kind": "numbers", "items": ["three", "seven"], "direction": "down"}, "line",
-     {"en": ("From large to small: three, seven. On a line.", "Seven, three."),
-      "zh": ("从大到小：三、七。写成单行。", "七、三。")}),
+    ("shopping", {"items": ["key", "ball", "pen"]}, "line",
+     {"en": ("To buy: key, ball, pen. On a line.", "Key, ball, pen."),
+      "zh": ("要买：钥匙、球、钢笔。写成单行。", "钥匙、球、钢笔。")}),
     ("sums", {"name": "Tom", "thing": "hat", "parts": [2, 5]}, "sentence",
      {"en": ("Tom has two hats and buys five more. How many now? In a sentence.", "There are seven now."),
       "zh": ("小汤有两顶帽子，又买了五顶。现在有多少？用句子回答。", "总数是七。")}),

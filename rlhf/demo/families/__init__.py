@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from rlhf.demo.families.base import Family, Form, Spec, Value
 from rlhf.demo.families.colour import Colour
 from rlhf.demo.families.extract import Extract
-from rlhf.demo.families.order import Order
 from rlhf.demo.families.sentiment import Sentiment
+from rlhf.demo.families.shopping import Shopping
 from rlhf.demo.families.sums import Sums
 from rlhf.demo.families.translate import Translate
 
 SHARES: Mapping[Family, float] = {
     Extract(): 0.26,
     Colour(): 0.26,
-    Order(): 0.12,
+    Shopping(): 0.12,
     Sums(): 0.12,
     Translate(): 0.1,
     Sentiment(): 0.14,
