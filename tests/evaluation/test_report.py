@@ -155,6 +155,19 @@ def test_warns_of_what_spoils_a_result() -> None:
         assert said in warning
 
 
+def test_a_rise_that_may_be_chance_is_no_over_optimisation() -> None:
+    maybe = Judgement("reward", "reward", comparison([2.0, 0.0, 1.2], [1.0, 1.0, 1.0]))
+    fell = Judgement("gold", "gold", comparison([0.0] * 5, [1.0] * 5))
+    assert maybe.overall.difference.estimate > 0
+    assert list(warnings(evaluation(judgements=(fell, maybe)))) == []
+
+
+def test_the_better_answer_is_marked() -> None:
+    one = SideBySide(answer("p", "x"), answer("p", "y"), {"gold": (0.25, 0.75), "judge": (0.5, 0.5)})
+    html = render_report(evaluation(), [one], [])
+    assert re.findall(r'<span class="won">(.*?)</span>', html) == ["gold 0.75"]
+
+
 def test_samples_are_plain_rows() -> None:
     row = json.loads(json.dumps(pairs(["你好"])[0].as_json(), ensure_ascii=False))
     assert row["policy"] == {"response": "你好", "tokens": 3, "finish": "eos", "scores": {"gold": 1.0}}
