@@ -6,6 +6,7 @@ for a number: values of text keys are quoted here, so that what is typed is what
 
 import difflib
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -172,7 +173,7 @@ def _override(word: str, sweeping: bool) -> Override:
 
 
 def _text(value: str, sweeping: bool) -> str:
-    """The value of a text key: as typed, unless it is null, quoted by hand, or swept."""
+    """The value of a text key: as typed, unless it is null, quoted by hand, or swept; `~/` is home."""
     if value.lower() == "null" or value[0] in "'\"":
         return value
     if sweeping and _SWEEP_FUNCTIONS.fullmatch(value):
@@ -186,7 +187,8 @@ def _whole(value: str, sweeping: bool) -> str:
 
 
 def _quoted(value: str) -> str:
-    return QuotedString(value, Quote.single).with_quotes()
+    path = os.path.expanduser(value) if value.startswith("~/") else value  # a shell leaves key=~/x as it is
+    return QuotedString(path, Quote.single).with_quotes()
 
 
 def _read(text: str) -> Override | None:

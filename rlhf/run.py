@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -64,8 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(OmegaConf.to_yaml(OmegaConf.create(cfg.model_dump(mode="json"))), end="")
             else:
                 run_stage(cfg)
-    except KeyboardInterrupt:
-        return _interrupted()
+    except KeyboardInterrupt as stop:
+        return _interrupted(str(stop))
     except RlhfError as error:
         _print_error(error, want_traceback)
         return EXIT_CODE
@@ -121,7 +122,18 @@ def _validated(job: _Job, **changed: str) -> Config:
         raise ConfigError(_NO_STAGE)
     cfg = validate({**job.container, **changed})
     check_name(cfg.name)
+    _check_writable(cfg.runs_dir)
     return cfg
+
+
+def _check_writable(runs_dir: str) -> None:
+    """ConfigError where runs cannot be written, as far as one can tell before any is."""
+    place = Path(runs_dir)
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        reason = "may not be written" if place.is_dir() else "is no folder"
+        raise ConfigError(f"runs_dir={runs_dir}: {place} {reason}; name another folder, as in runs_dir=runs")
 
 
 def _sweep(command: Command, jobs: Sequence[_Job], want_traceback: bool) -> int:
@@ -155,8 +167,11 @@ def _sweep(command: Command, jobs: Sequence[_Job], want_traceback: bool) -> int:
     return EXIT_CODE
 
 
-def _interrupted() -> int:
-    print("interrupted; the same command goes on from the last saved state", file=sys.stderr)
+def _interrupted(reason: str) -> int:
+    print(
+        f"stopped: {reason or 'interrupted'}; the same command goes on from the last saved state",
+        file=sys.stderr,
+    )
     return 130
 
 

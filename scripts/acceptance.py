@@ -102,7 +102,7 @@ def real(seeds: Sequence[int], runs_dir: Path) -> list[Measured]:
         print(f"real: left out, there is no {REAL_DATA}")
         return []
     data, seed = REAL_DATA, f"seed={seeds[0]}"
-    stories = [f"model.path={data / 'stories260K'}", "data.max_length=256", seed]
+    stories = [f"model.path={data / 'stories260K'}", seed]
     texts = [f"data.demonstrations={data / 'tinystories' / 'train_2MiB.txt'}", "data.separator=<|endoftext|>"]
     people = data / "hh-rlhf" / "helpful-base.test.jsonl.gz"
     chinese = data / "oasst-zh"

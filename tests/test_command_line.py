@@ -85,6 +85,7 @@ REFUSED: dict[str, tuple[Sequence[str], str]] = {
     "an unfit name": (["stage=sft", "name=a/b"], "a/b"),
     "an empty reference": (["stage=sft", "name=${nothing}"], "nothing"),
     "an unknown stage in a sweep": (["-m", "stage=sft,foo"], "stage=foo"),
+    "runs in a file": (["stage=sft", "runs_dir=/dev/null/runs"], "/dev/null is no folder"),
     "one data set of two": (["stage=all", "data.preferences=x.jsonl"], "data.demonstrations"),
 }
 
@@ -196,6 +197,12 @@ def test_a_value_arrives_as_it_was_typed(started: list[Config], word: str):
     for part in key.split("."):
         value = getattr(value, part)
     assert value == expected
+
+
+def test_home_is_found_where_the_shell_leaves_it(started: list[Config], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert run.main(["stage=sft", "data.demonstrations=~/我的/demos.jsonl"]) == 0
+    assert started[0].data.demonstrations == "/home/someone/我的/demos.jsonl"
 
 
 def test_each_job_of_a_sweep_has_an_experiment_of_its_own(started: list[Config]):
