@@ -51,7 +51,7 @@ class HfEngine:
         seeds = np.array([request.seed for request in requests], dtype=np.uint64)
         ids = np.array([request.id for request in requests], dtype=np.uint64)
         tokens_RT = torch.full((len(requests), sampling.max_new_tokens), self._pad_id)
-        logprobs_RT = torch.zeros((len(requests), sampling.max_new_tokens))
+        logprobs_RT = torch.zeros((len(requests), sampling.max_new_tokens), dtype=torch.float32)
         stops = torch.tensor(sorted(sampling.stop_ids), device=device)
         for position in range(sampling.max_new_tokens):
             logits_BV = self._step(rows)

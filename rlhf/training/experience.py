@@ -14,6 +14,7 @@ from rlhf.algos.rewards import missing_end, token_rewards
 from rlhf.config import PpoStage
 from rlhf.data.collation import Batch, collate
 from rlhf.data.encoding import Encoded
+from rlhf.errors import TrainingError
 from rlhf.records import Prompt
 from rlhf.rewards.base import Scored
 from rlhf.rollout.base import Rollout
@@ -103,8 +104,15 @@ def make_experience(
 
     `scores_B` are the reward's; the missing-end rule is applied here. Metrics are this process's means except
     for explained variance.
+
+    Raises:
+        TrainingError: a score, a log-probability or a value is not a number; says which.
     """
     mask_BT = forwards.mask_BT
+    _all_numbers("a score of the reward", scores_B)
+    _all_numbers("a log-probability of the policy", forwards.logprobs_BT[mask_BT])
+    _all_numbers("a log-probability of the reference", forwards.ref_logprobs_BT[mask_BT])
+    _all_numbers("a value of the critic", forwards.values_BT[mask_BT])
     ended_B = torch.tensor([episode.rollout.finish == "eos" for episode in episodes])
     final_B = missing_end(scores_B, ended_B, stage.missing_end, stage.missing_end_score)
     rewards = token_rewards(final_B, forwards.logprobs_BT, forwards.ref_logprobs_BT, mask_BT, kl_coef)
@@ -142,6 +150,16 @@ def make_experience(
         returns_BT=estimate.returns_BT,
         metrics=metrics,
     )
+
+
+def _all_numbers(what: str, x: Tensor) -> None:
+    if not bool(torch.isfinite(x).all()):
+        worst = x[~torch.isfinite(x)][0].item()
+        raise TrainingError(
+            f"not-a-number: {what} is {worst}; this iteration was not applied\n"
+            "look at the reward, lower stage.learning_rate or set precision=fp32; the last saved state is "
+            "untouched"
+        )
 
 
 def masked_total(x_BT: Tensor, mask_BT: Tensor) -> Tensor:
