@@ -16,7 +16,7 @@ from rlhf.config import Config, RmStage
 from rlhf.data.encoding import Encoder
 from rlhf.data.splits import split
 from rlhf.errors import DataError
-from rlhf.evaluation.reward_quality import better_length_rule, reward_quality
+from rlhf.evaluation.reward_quality import better_length_rule, headlines, reward_quality
 from rlhf.models.loading import (
     load_tokenizer,
     parameter_count,
@@ -29,10 +29,10 @@ from rlhf.models.loading import (
 from rlhf.models.reward_model import new_reward_model
 from rlhf.records import Preference
 from rlhf.runs import Artifact, Experiment, Manifest
+from rlhf.training.course import Course, common_arguments, latest_saved
 from rlhf.training.machine import Stop, auto_learning_rate
 from rlhf.training.ordering import make_plan
 from rlhf.training.reward_trainer import RewardTrainer, pair_rows, reward_trainer
-from rlhf.training.trainer import Course, common_arguments, latest_saved
 from stages.shared import Parts, Session, encoder_for, load_demonstrations, load_preferences, session
 
 SHIFT_ROWS = 512  # demonstrations whose mean score becomes 0
@@ -76,12 +76,13 @@ def run(cfg: Config) -> Manifest:
                     publish(bench, trainer, name)
                     done[name] = assess(bench, trainer, pairs)
 
-        here.run.write_json("quality.json", {name: result["quality"] for name, result in done.items()})
+        quality = {name: result["quality"] for name, result in done.items()}
+        here.run.write_json("quality.json", quality)
         here.run.write_json("data.json", {"preferences": data.report})
         here.log.close()
         return here.run.finish(
             "reward_model",
-            metrics=final_metrics(done),
+            metrics=headlines(quality),
             resolved=here.machine.resolved | done["model"]["resolved"] | {"shifted_by": shifted_by},
             seed=cfg.seed,
             base_model=policy.manifest.base_model if policy.manifest else policy.path,
@@ -164,7 +165,7 @@ def shift(trainer: RewardTrainer, references: Sequence[list[int]]) -> None:
 
 
 def assess(bench: Bench, trainer: RewardTrainer, pairs: Sequence[Preference]) -> dict[str, Any]:
-    """What becomes known of a model: quality on the test part, its plan and its shift."""
+    """What becomes known of a model: quality on the test part, and its plan."""
     rows, test = pair_rows(bench.data.test, bench.encoder), bench.data.test
     quality = reward_quality(
         trainer.score([row.chosen for row in rows]).tolist(),
@@ -177,7 +178,6 @@ def assess(bench: Bench, trainer: RewardTrainer, pairs: Sequence[Preference]) ->
     return {
         "quality": quality.as_json() if quality else None,
         "resolved": trainer.course.plan.resolved,
-        "shift": trainer.scorer.plain.config.reward_shift,
     }
 
 
@@ -189,23 +189,3 @@ def publish(bench: Bench, trainer: RewardTrainer, name: str) -> None:
         base = bench.policy.model
         sha256 = weights_sha256(Path(base))
         folder_of("adapter", lambda folder: save_adapter(model, folder, base=base, base_sha256=sha256))
-
-
-def final_metrics(done: dict[str, Any]) -> dict[str, Any]:
-    """The most telling figures of the three, that of PPO's reward first."""
-    metrics: dict[str, Any] = {}
-    for name, result in done.items():
-        prefix, quality = "" if name == "model" else f"{name}_", result["quality"]
-        if quality:
-            metrics[f"{prefix}accuracy"] = quality["accuracy"]["estimate"]
-            if name == "model":
-                metrics |= {
-                    "accuracy_low": quality["accuracy"]["low"],
-                    "accuracy_high": quality["accuracy"]["high"],
-                    "longer_accuracy": quality["longer"]["estimate"],
-                    "length_accuracy": quality["length"]["estimate"],
-                    "ece": quality["ece"],
-                    "truth_accuracy": quality["truth"] and quality["truth"]["estimate"],
-                }
-        metrics[f"{prefix}shift"] = result["shift"]
-    return metrics

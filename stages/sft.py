@@ -20,10 +20,10 @@ from rlhf.models.loading import (
     with_adapter,
 )
 from rlhf.runs import Manifest
+from rlhf.training.course import Course, common_arguments, latest_saved
 from rlhf.training.machine import Stop, auto_learning_rate
 from rlhf.training.ordering import Plan, make_plan
 from rlhf.training.sft import Row, SftTrainer, packed, rows_of, sft_trainer
-from rlhf.training.trainer import Course, common_arguments, latest_saved
 from stages.shared import Session, encoder_for, load_base, load_demonstrations, session
 
 

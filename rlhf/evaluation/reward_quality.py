@@ -1,6 +1,6 @@
 """How good a reward model is on held-out pairs, beside a baseline that looks at length alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -102,6 +102,24 @@ def better_length_rule(pairs: Sequence[Preference]) -> Rule:
     longer = [float(len(pair.chosen) - len(pair.rejected)) for pair in pairs]
     rate = _pair_rate(longer, [pair.probability for pair in pairs], [pair.weight for pair in pairs])
     return "shorter" if rate < 0.5 else "longer"
+
+
+def headlines(quality: Mapping[str, dict[str, Any] | None]) -> dict[str, float]:
+    """The most telling figures of `as_json` by model, those of "model" first and without its name."""
+    figures: dict[str, float] = {}
+    for name, measured in quality.items():
+        if measured is None:
+            continue
+        prefix = "" if name == "model" else f"{name}_"
+        figures[f"{prefix}accuracy"] = measured["accuracy"]["estimate"]
+        if name == "model":
+            figures["accuracy_low"] = measured["accuracy"]["low"]
+            figures["accuracy_high"] = measured["accuracy"]["high"]
+            figures["length_accuracy"] = measured["length"]["estimate"]
+            figures["ece"] = measured["ece"]
+        if measured["truth"]:
+            figures[f"{prefix}truth_accuracy"] = measured["truth"]["estimate"]
+    return figures
 
 
 def _accuracy(

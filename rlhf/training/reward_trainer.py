@@ -19,7 +19,8 @@ from rlhf.data.collation import collate, plan_microbatches
 from rlhf.data.encoding import Encoded, Encoder
 from rlhf.models.reward_model import sequence_scores
 from rlhf.records import Preference
-from rlhf.training.trainer import Course, RunTrainer
+from rlhf.training.course import Course, one_gpu
+from rlhf.training.trainer import RunTrainer
 
 LOOK_TOKENS = 8192  # in a batch that is only scored
 
@@ -200,7 +201,7 @@ def reward_trainer(
     """A trainer that shows the pairs in the order of the course's plan; call `run_course` on it."""
     trainer = RewardTrainer(
         model=Scorer(model),
-        args=TrainingArguments(**arguments),
+        args=one_gpu(TrainingArguments(**arguments)),
         data_collator=lambda batch: collate_pairs(batch, pad_id),
         train_dataset=InOrder(rows, course.plan.order),
     )

@@ -12,7 +12,8 @@ from trl.data_utils import pack_dataset
 from rlhf.data.collation import plan_microbatches
 from rlhf.data.encoding import Encoder
 from rlhf.records import Demonstration
-from rlhf.training.trainer import Course, RunTrainer
+from rlhf.training.course import Course, one_gpu
+from rlhf.training.trainer import RunTrainer
 
 IGNORED = -100  # a label that no loss counts
 LOOK_TOKENS = 8192  # in a batch of the validation part
@@ -103,7 +104,7 @@ def sft_trainer(
         )
     trainer = SftTrainer(
         model=model,  # pyright: ignore[reportArgumentType]
-        args=config,
+        args=one_gpu(config),
         train_dataset=Dataset.from_list([*rows]).select(course.plan.order),
         processing_class=encoder.tokenizer,
     )

@@ -154,3 +154,10 @@ def test_real_preferences(tmp_path: Path, shared_data: Path) -> None:
     assert "chosen answers" in manifest(run)["resolved"]["shifted_by"]
     assert json.loads((run / "quality.json").read_text())["model"]["label_agreement"] is None
     assert 0.2 < manifest(run)["metrics"]["accuracy"] < 0.9
+
+
+def test_half_precision_stays_near(tmp_path: Path, tiny_model: Path, run: Path) -> None:
+    half = run_stage("rm", tmp_path, SMALL | {"inputs__policy": str(tiny_model), "precision": "bf16"})
+    near, full = ([line["train/loss"] for line in metric_lines(folder)[1:6]] for folder in (half, run))
+    assert near == pytest.approx(full, abs=0.05)
+    assert near != full

@@ -182,3 +182,11 @@ def test_real_stories(tmp_path: Path, shared_data: Path) -> None:
     assert 1.0 < metrics["validation_loss_before"] < 1.6
     assert metrics["validation_loss"] < metrics["validation_loss_before"] + 0.02
     assert math.isfinite(metrics["test_loss"])
+
+
+def test_half_precision_trains_full_weights(tmp_path: Path, tiny_model: Path) -> None:
+    run = run_stage("sft", tmp_path, SMALL | {"model__path": str(tiny_model), "precision": "bf16"})
+    full = run_stage("sft", tmp_path, SMALL | {"model__path": str(tiny_model), "precision": "fp32"})
+    assert AutoModelForCausalLM.from_pretrained(run / "model").dtype == torch.float32
+    assert column(run, "validation/loss") == pytest.approx(column(full, "validation/loss"), abs=0.05)
+    assert column(run, "validation/loss") != column(full, "validation/loss")

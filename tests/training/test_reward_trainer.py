@@ -11,10 +11,10 @@ from transformers import LlamaConfig, LlamaForSequenceClassification
 
 from rlhf.config import RmStage
 from rlhf.metrics import MetricsLog, read_metrics
+from rlhf.training.course import Course, common_arguments
 from rlhf.training.machine import Machine, Stop
 from rlhf.training.ordering import make_plan
 from rlhf.training.reward_trainer import PairRow, RewardTrainer, reward_trainer
-from rlhf.training.trainer import Course, common_arguments
 
 GOOD, BAD, PAD = 7, 8, 0
 PAIRS = [
