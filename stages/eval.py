@@ -99,11 +99,7 @@ def sample_both(here: Session, policy: Speaker, baseline: Speaker) -> Answers:
             "raise it, or data.limit"
         )
     both = [
-        speaker.answers(
-            prompts,
-            sampling_of(cfg, speaker, temperature=stage.temperature, response_length=stage.response_length),
-            seed=cfg.seed,
-        )
+        speaker.answers(prompts, sampling_of(cfg, stage, speaker), seed=cfg.seed)
         for speaker in (policy, baseline)
     ]
     return Answers(*both)
@@ -150,12 +146,9 @@ def measure(
     notes = training_warnings(here.inputs["policy"])
     kl: Interval | None = None
     if same_tokens(policy.encoder, baseline.encoder):
+        both = policy.model, baseline.model
         nats = sequence_kl_nats(
-            policy.model,
-            baseline.model,
-            answers.policy,
-            temperature=stage.temperature,
-            pad_id=policy.encoder.pad_id,
+            *both, answers.policy, temperature=stage.temperature, pad_id=policy.encoder.pad_id
         )
         kl = bootstrap_mean(nats, seed=cfg.seed, n=stage.bootstrap)
     else:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel
 
-from rlhf.config import Config
+from rlhf.config import Config, EvalStage, SampleStage
 from rlhf.data.encoding import Encoder
 from rlhf.evaluation.answers import Answer, sample_answers
 from rlhf.metrics import Progress
@@ -55,11 +55,11 @@ def load_speaker(cfg: Config, artifact: Artifact, machine: Machine) -> Speaker:
     return Speaker(name_of(artifact), artifact, model, encoder, engine)
 
 
-def sampling_of(cfg: Config, speaker: Speaker, *, temperature: float, response_length: int) -> Sampling:
+def sampling_of(cfg: Config, stage: EvalStage | SampleStage, speaker: Speaker) -> Sampling:
     """How the speaker draws tokens."""
     return Sampling(
-        temperature=temperature,
-        max_new_tokens=response_length,
+        temperature=stage.temperature,
+        max_new_tokens=stage.response_length,
         stop_ids=speaker.encoder.stop_ids,
         top_k=cfg.rollout.top_k,
         top_p=cfg.rollout.top_p,

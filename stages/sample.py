@@ -77,7 +77,7 @@ def chosen_prompts(here: Session, speaker: Speaker) -> list[Prompt]:
 def rows_of(here: Session, speaker: Speaker, prompts: list[Prompt]) -> Iterator[dict[str, Any]]:
     """A row for each answer of one policy."""
     stage, cfg = sample_stage(here.cfg), here.cfg
-    sampling = sampling_of(cfg, speaker, temperature=stage.temperature, response_length=stage.response_length)
+    sampling = sampling_of(cfg, stage, speaker)
     policy = {"run": speaker.artifact.path, "fingerprint": speaker.artifact.fingerprint}
     drawn = {
         "temperature": sampling.temperature,

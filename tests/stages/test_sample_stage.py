@@ -47,13 +47,17 @@ def test_every_policy_answers_every_prompt(folder: Path) -> None:
 
 
 def test_the_same_command_reports_the_finished_run_and_another_draws_anew(folder: Path) -> None:
-    once = stages.sample.run(config(folder, STAGE))
-    again = stages.sample.run(config(folder, STAGE))
-    other = stages.sample.run(config(folder, STAGE, seed=1))
+    file = folder / "questions.jsonl"
+    file.write_text("".join(json.dumps({"prompt": f"Question {n}?"}) + "\n" for n in range(3)))
+    data = {"prompts": str(file), "validation_fraction": 0.0, "test_fraction": 0.0}
+    once = stages.sample.run(config(folder, STAGE, data=data))
+    again = stages.sample.run(config(folder, STAGE, data=data))
+    other = stages.sample.run(config(folder, STAGE, data=data, seed=1))
     assert again == once
     assert other.number != once.number
     first, second = rows_of(folder, once), rows_of(folder, other)
-    assert [row["seed"] for row in first] != [row["seed"] for row in second]
+    assert [row["key"] for row in first] == [row["key"] for row in second]  # all three prompts
+    assert {row["seed"] for row in first}.isdisjoint(row["seed"] for row in second)
 
 
 def test_an_empty_part_is_refused(folder: Path) -> None:
