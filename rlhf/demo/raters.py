@@ -22,7 +22,7 @@ LENGTH_CAP = 20
 class Rater:
     """`gain` in nats for each point of gold, `length_liking` in nats for each word or Chinese character."""
 
-    gain: float = 4.5
+    gain: float = 4.2
     length_liking: float = 0.03
 
     def probability(self, gold_difference: float, length_difference: int) -> float:
