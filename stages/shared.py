@@ -35,6 +35,12 @@ T = TypeVar("T", Demonstration, Preference, Prompt)
 
 EMBEDDED_ROWS = {"demonstrations": 8000, "preferences": 8000, "prompts": 8000}
 MAX_LENGTH_AUTO = 1024
+READ_BY = {
+    "ppo": ("reward", "kl", "rollout"),
+    "eval": ("reward", "kl", "rollout"),
+    "sample": ("rollout",),
+}
+"""Sections of the configuration that only some stages read."""
 console = Console(stderr=True)
 
 
@@ -112,13 +118,12 @@ def deciding(config: dict[str, Any], data: tuple[str, ...]) -> dict[str, Any]:
 
     Inputs count by what they are, not by how the command names them.
     """
-    used = {key: value for key, value in config.items() if key not in ("inputs", "reward", "kl", "rollout")}
-    if config["stage"]["kind"] == "ppo":
-        used |= {key: config[key] for key in ("reward", "kl", "rollout")}
-    unread = {"demonstrations", "preferences", "prompts"} - set(data)
-    if "prompts" in data:  # which default to the others
-        unread = set()
-    used["data"] = {key: value for key, value in config["data"].items() if key not in unread}
+    kind = config["stage"]["kind"]
+    unread = {"inputs", "reward", "kl", "rollout"} - set(READ_BY.get(kind, ()))
+    used = {key: value for key, value in config.items() if key not in unread}
+    if "prompts" not in data:  # which default to the others
+        other = {"demonstrations", "preferences", "prompts"} - set(data)
+        used["data"] = {key: value for key, value in config["data"].items() if key not in other}
     return used
 
 

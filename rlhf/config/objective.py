@@ -27,6 +27,13 @@ class CustomReward(Section):
         raise ValueError("must read package.module:function or file.py:function")
 
 
+class WantedPattern(Section):
+    """A regular expression and what it is worth to find it."""
+
+    pattern: str
+    score: float = 1.0
+
+
 class RulesReward(Section):
     """A sum of simple rules on the text of the response."""
 
@@ -39,7 +46,9 @@ class RulesReward(Section):
     repetition: NonNegative = Field(
         default=0.0, description="taken off, times the share of repeated word triples"
     )
-    wanted: dict[str, float] = Field(default={}, description="regular expression: score when it is found")
+    wanted: dict[str, WantedPattern] = Field(
+        default={}, description="by a name of yours: {pattern: regular expression, score: when it is found}"
+    )
 
 
 class WeightedPart(Section):

@@ -1,1 +1,1 @@
-"""Evaluation: two policies on the same prompts, who wins, by how much, how far apart they are, and a report."""
+"""Evaluation: two policies on the same prompts: who wins, by how much, how far apart they are; a report."""

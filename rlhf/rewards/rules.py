@@ -28,9 +28,9 @@ class RulesReward:
         """Compiles the rules.
 
         Raises:
-            ConfigError: a key of `reward.wanted` is no regular expression, or no rule is switched on.
+            ConfigError: a pattern of `reward.wanted` is no regular expression, or no rule is switched on.
         """
-        wanted = {_compiled(pattern): score for pattern, score in cfg.wanted.items()}
+        wanted = [(_compiled(name, found.pattern), found.score) for name, found in cfg.wanted.items()]
         rules: dict[str, Callable[[str], float]] = {}
         if cfg.per_word:
             rules["per_word"] = lambda text: cfg.per_word * len(words(text))
@@ -40,11 +40,11 @@ class RulesReward:
         if cfg.repetition:
             rules["repetition"] = lambda text: -cfg.repetition * repetition_rate(text, REPEATED_WORDS)
         if wanted:
-            rules["wanted"] = lambda text: sum(score for regex, score in wanted.items() if regex.search(text))
+            rules["wanted"] = lambda text: sum(score for regex, score in wanted if regex.search(text))
         if not rules:
             raise ConfigError(
                 "reward=rules has no rule switched on; add one, such as reward.per_word=0.01, "
-                "reward.target_words=20, reward.repetition=1 or 'reward.wanted={thanks: 1}'"
+                "reward.target_words=20, reward.repetition=1 or 'reward.wanted={thanks: {pattern: thank}}'"
             )
         self._rules: Mapping[str, Callable[[str], float]] = rules
 
@@ -57,8 +57,10 @@ class RulesReward:
         return Scores(torch.stack(list(parts.values())).sum(dim=0), parts)
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compiled(name: str, pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
     except re.error as error:
-        raise ConfigError(f"reward.wanted: {pattern!r} is no regular expression: {error}") from None
+        raise ConfigError(
+            f"reward.wanted.{name}.pattern={pattern!r} is no regular expression: {error}"
+        ) from None

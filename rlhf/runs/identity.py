@@ -15,7 +15,7 @@ RUNTIME_KEYS = (
     "device",
     "threads",
     "trackers",
-    "verbose",
+    "traceback",
     "inputs",  # what they resolved to counts, not how they were spelled
     "stage.max_hours",
     "stage.save_every",

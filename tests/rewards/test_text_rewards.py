@@ -62,9 +62,10 @@ class TestRules:
         assert scores.total.tolist() == pytest.approx([-1.0, 0.0])
 
     def test_adds_what_is_found_and_keeps_each_rule(self) -> None:
-        scores = rules(per_word=1.0, wanted={"^Yes": 2.0, "请": -0.5})(
-            [answered("Yes 请"), answered("No Yes")]
-        )
+        scores = rules(
+            per_word=1.0,
+            wanted={"yes": {"pattern": "^Yes", "score": 2.0}, "please": {"pattern": "请", "score": -0.5}},
+        )([answered("Yes 请"), answered("No Yes")])
         assert scores.parts["wanted"].tolist() == [1.5, 0.0]
         assert scores.parts["per_word"].tolist() == [2.0, 2.0]
         assert scores.total.tolist() == [3.5, 2.0]
@@ -72,7 +73,9 @@ class TestRules:
     def test_an_empty_batch_has_no_scores(self) -> None:
         assert rules(per_word=1.0)([]).total.shape == (0,)
 
-    @pytest.mark.parametrize(("settings", "said"), [({}, "per_word=0.01"), ({"wanted": {"(": 1}}, r"'\('")])
+    @pytest.mark.parametrize(
+        ("settings", "said"), [({}, "per_word=0.01"), ({"wanted": {"broken": {"pattern": "("}}}, r"'\('")]
+    )
     def test_refuses_what_makes_no_sense(self, settings: dict[str, object], said: str) -> None:
         with pytest.raises(ConfigError, match=said):
             rules(**settings)
@@ -159,7 +162,10 @@ class TestCustom:
 class TestWeightedAndBuild:
     def test_adds_up_and_keeps_parts_unweighted(self) -> None:
         reward = WeightedReward(
-            {"length": (2.0, Constant()), "style": (-1.0, rules(per_word=1.0, wanted={"yes": 4.0}))}
+            {
+                "length": (2.0, Constant()),
+                "style": (-1.0, rules(per_word=1.0, wanted={"yes": {"pattern": "yes", "score": 4.0}})),
+            }
         )
         scores = reward([answered("yes sir"), answered("no")])
         assert scores.total.tolist() == [2 - 6, 2 - 1]

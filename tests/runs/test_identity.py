@@ -25,7 +25,7 @@ CONFIG = {"name": "a", "seed": 1, "stage": {"learning_rate": 1e-4, "max_hours": 
         {"device": "cuda"},
         {"threads": 4},
         {"trackers": ["wandb"]},
-        {"verbose": True},
+        {"traceback": True},
         {"inputs": {"policy": "runs/demo/sft-1"}},
         {"stage": {"learning_rate": 1e-4, "max_hours": 9.0, "save_every": 5}},
     ],
