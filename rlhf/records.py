@@ -1,4 +1,4 @@
-"""What the pipeline talks about: prompts, demonstrations, completions and preferences. No torch.
+"""What the pipeline talks about: prompts, demonstrations and preferences. No torch.
 
 A prompt is either plain text, used exactly as written, or a conversation, which the chat template
 turns into text (the meaning that TRL gives to strings and message lists).
@@ -82,15 +82,6 @@ class Preference:
         return Preference(
             self.prompt, self.rejected, self.chosen, 1.0 - self.probability, -self.margin, self.weight
         )
-
-
-@dataclass(frozen=True)
-class Completion:
-    """An answer that a policy (or a person) gave, with where it came from."""
-
-    prompt: Prompt
-    text: str
-    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _fold(text: str) -> str:
