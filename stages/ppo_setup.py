@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from rlhf.config import Config, PpoStage
 from rlhf.data.encoding import Encoder, make_encoder
@@ -22,7 +23,7 @@ from rlhf.rewards.build import build_reward, needs_model
 from rlhf.rewards.model import ModelReward
 from rlhf.rollout.hf import HfEngine
 from rlhf.runs import Artifact
-from rlhf.training.machine import auto_learning_rate
+from rlhf.training.machine import Machine, auto_learning_rate
 from rlhf.training.memory import TokenBudget
 from rlhf.training.ppo import Ppo
 from rlhf.training.seeds import sub_seed
@@ -63,8 +64,7 @@ def set_up(here: Session) -> Ppo:
     if needs_model(cfg.reward):
         validation = build_reward(cfg.reward, lambda: validation_of(here, roles, encoder))
 
-    mixed = "bf16" if machine.dtype == torch.bfloat16 else "no"
-    accelerator = Accelerator(mixed_precision=mixed, cpu=machine.device.type == "cpu")
+    accelerator = new_accelerator(machine)
     trained = [parameter for parameter in roles.policy_value.parameters() if parameter.requires_grad]
     rate = stage.learning_rate
     if rate == "auto":
@@ -97,6 +97,13 @@ def set_up(here: Session) -> Ppo:
         updater=updater,
         learning_rate=rate,
     )
+
+
+def new_accelerator(machine: Machine) -> Accelerator:
+    """An accelerator of this run's own: a sweep's jobs share a process, and may differ in precision."""
+    AcceleratorState._reset_state(reset_partial_state=True)  # pyright: ignore[reportPrivateUsage]
+    mixed = "bf16" if machine.dtype == torch.bfloat16 else "no"
+    return Accelerator(mixed_precision=mixed, cpu=machine.device.type == "cpu")
 
 
 def find_sources(here: Session) -> RoleSources:
