@@ -122,11 +122,14 @@ def finish(here: Session, ppo: Ppo, progress: Progress) -> Manifest:
             "no checkpoint scores above the policy that PPO began from; raise stage.total_episodes or "
             "stage.learning_rate, or lower kl.coef"
         )
-        here.say(f"warning: no-improvement: {progress.warned['no-improvement']}")
     if best["eval/kl"] > here.cfg.kl.budget:
         progress.warned["over-budget"] = (
-            f"no checkpoint is within kl.budget={here.cfg.kl.budget:g} nats; the nearest was taken"
+            f"no checkpoint is within kl.budget={here.cfg.kl.budget:g} nats; the nearest was taken; "
+            "raise kl.coef, or lower stage.eval_every"
         )
+    for name in ("no-improvement", "over-budget"):
+        if name in progress.warned:
+            here.say(f"warning: {name}: {progress.warned[name]}")
     here.say(
         f"checkpoint of iteration {best['iteration']:.0f}: validation score "
         f"{before['eval/validation_score']:.3f} -> {best['eval/validation_score']:.3f}, "
