@@ -106,6 +106,7 @@ def test_logprobs_are_those_of_an_unpadded_forward_pass_before_top_k_and_top_p(
         expected_T = (logits_TV / 0.7).log_softmax(-1).gather(1, rollout.response_ids[:, None])[:, 0]
         torch.testing.assert_close(rollout.logprobs.double(), expected_T, atol=1e-5, rtol=0)
         assert rollout.logprobs.dtype == torch.float32
+        assert not rollout.logprobs.requires_grad
         assert rollout.logprobs.device.type == "cpu"
 
 

@@ -58,6 +58,9 @@ def test_a_function_in_a_file_moves_what_it_rewards(tmp_path: Path, tiny_model: 
     samples = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
     assert {sample["step"] for sample in samples} == {0, 20}
     assert all(sample["score"] == sample["response"].count("e") for sample in samples)
+    page = (Path(__file__).parents[2] / "docs" / "stages" / "ppo.md").read_text()
+    logged = {name for line in metric_lines(run) for name in line} - {"step"}
+    assert [name for name in logged if f"`{name.replace('score/custom', 'score/NAME')}`" not in page] == []
 
 
 def test_a_weighted_sum_moves_each_part_its_own_way(tmp_path: Path, tiny_model: Path) -> None:
@@ -115,6 +118,25 @@ def test_the_best_checkpoint_is_the_one_that_is_published(
         if all(torch.equal(weights[f"policy.{name}"], value) for name, value in published.items())
     ]
     assert equal == [best["step"]]
+
+
+def test_where_no_checkpoint_will_do_the_run_says_so(
+    tmp_path: Path, tiny_model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text("def f(prompt, response):\n    return 1.0\n")
+    reward = {"kind": "custom", "path": f"{tmp_path}/mine.py:f"}
+    far = AutoModelForCausalLM.from_pretrained(tiny_model)
+    with torch.no_grad():
+        far.get_output_embeddings().weight.mul_(30)
+    far.save_pretrained(tmp_path / "far")
+    options = small(tmp_path, tiny_model, reward=reward, stage__total_episodes=16)
+    options["inputs__reference"] = str(tmp_path / "far")
+    run = run_stage("ppo", tmp_path / "runs", options)
+    said = "".join(capfd.readouterr())
+    warned = json.loads((run / "warnings.json").read_text())
+    for name in ("no-improvement", "over-budget", "never-ends"):
+        assert f"warning: {name}: {warned[name]}" in said
+        assert name in manifest(run)["metrics"]["warnings"]
 
 
 def make_lora_reward(runs_dir: Path, policy: str, *, adapter: bool = True) -> str:
