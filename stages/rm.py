@@ -147,7 +147,6 @@ def make_trainer(bench: Bench, name: str, pairs: Sequence[Preference], done: dic
         title=TITLES[name],
         prefix="" if name == "model" else f"{name}/",
         plan=plan,
-        eval_every=stage.eval_every,
         save_every=stage.save_every,
         first_step=sum(result["resolved"]["steps"] for result in done.values()),
         carried=done,

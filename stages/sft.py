@@ -73,7 +73,7 @@ def plan_training(
         stage = stage.model_copy(update={"batch_size": packed_size, "microbatch_size": 1})
     rate = stage.learning_rate
     if rate == "auto":
-        rate = auto_learning_rate("sft", parameters, cfg.model.adapter)
+        rate = auto_learning_rate("sft", parameters, cfg.model.adapter, fresh=cfg.model.path is None)
     lengths = [len(row["input_ids"]) for row in rows]
     plan = make_plan(stage, lengths, learning_rate=rate, seed=cfg.seed, on_gpu=on_gpu)
     here.say(
@@ -93,7 +93,6 @@ def build_trainer(
         stop=Stop(stage.max_hours),
         title="SFT",
         plan=plan,
-        eval_every=stage.eval_every,
         save_every=stage.save_every,
         patience=stage.patience,
         keep_best=True,

@@ -29,7 +29,9 @@ class TrainerStage(TrainStage):
     )
     weight_decay: NonNegative = 0.0
     max_grad_norm: Positive = 1.0
-    eval_every: Count = Field(default=100, description="steps between evaluations on the validation part")
+    eval_every: Count | Auto = Field(
+        default="auto", description="steps between evaluations on the validation part; auto: ten in all"
+    )
 
     @model_validator(mode="after")
     def _microbatches_fit(self) -> "TrainerStage":
@@ -45,7 +47,8 @@ class SftStage(TrainerStage):
     """Supervised fine-tuning on demonstrations."""
 
     kind: Literal["sft"] = "sft"
-    epochs: Count = 3
+    epochs: Count = 2
+    batch_size: Count = 16
     packing: bool | Auto = Field(default="auto", description="several examples in one row; auto: on a GPU")
     patience: Count | None = Field(
         default=3, description="evaluations without improvement before stopping; none: never"

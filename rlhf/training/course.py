@@ -31,7 +31,6 @@ class Course:
     stop: Stop
     title: str
     plan: Plan
-    eval_every: int
     save_every: int
     patience: int | None = None
     keep_best: bool = False
@@ -75,7 +74,7 @@ class Pace(TrainerCallback):
         course, step = self.course, state.global_step
         last, stopping = step >= course.plan.steps, course.stop.reason is not None
         control.should_log = True
-        control.should_evaluate = step % course.eval_every == 0 or last
+        control.should_evaluate = step % course.plan.eval_every == 0 or last
         control.should_save = step % course.save_every == 0 or last or stopping
         control.should_training_stop = last or stopping
 

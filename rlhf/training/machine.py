@@ -118,12 +118,14 @@ class Stop:
                 signal.signal(number, handler)
 
 
-def auto_learning_rate(stage: str, parameters: int, adapter: str) -> float:
+def auto_learning_rate(stage: str, parameters: int, adapter: str, *, fresh: bool = False) -> float:
     """A learning rate from the model's size: falls with the square root of the number of parameters.
 
     Anchored at a billion parameters on 2e-5 (SFT), 9e-6 (reward model) and 3e-6 (PPO, Huang et al. 2024);
-    adapters take ten times as much. Small models end at a ceiling.
+    adapters take ten times as much, weights that are still random (`fresh`) five times. Small models end at
+    a ceiling.
     """
     at_a_billion, ceiling = {"sft": (2e-5, 1e-3), "rm": (9e-6, 5e-4), "ppo": (3e-6, 1e-4)}[stage]
     rate = at_a_billion * (1e9 / max(parameters, 1)) ** 0.5
-    return float(f"{min(rate * (10.0 if adapter == 'lora' else 1.0), ceiling):.1e}")
+    rate = min(rate * (10.0 if adapter == "lora" else 1.0), ceiling)
+    return float(f"{rate * (5.0 if fresh else 1.0):.1e}")

@@ -11,6 +11,7 @@ from typing import Any
 
 from rlhf.config import TrainerStage
 
+LOOKS = 10  # at the validation part, where eval_every is auto
 GROUP = 16  # batches among which rows are exchanged, so that rows of a batch are of similar length
 CPU_TOKENS, GPU_TOKENS = 4096, 16384  # in a microbatch, padding included
 
@@ -24,6 +25,7 @@ class Plan:
     batch_size: int
     microbatch_size: int
     learning_rate: float
+    eval_every: int
 
     @property
     def accumulation(self) -> int:
@@ -37,6 +39,7 @@ class Plan:
             "learning_rate": self.learning_rate,
             "microbatch_size": self.microbatch_size,
             "steps": self.steps,
+            "eval_every": self.eval_every,
         }
 
 
@@ -48,12 +51,14 @@ def make_plan(
     if micro == "auto":
         tokens = GPU_TOKENS if on_gpu else CPU_TOKENS
         micro = auto_microbatch(stage.batch_size, max(lengths), tokens=tokens)
+    steps = num_steps(len(lengths), stage.batch_size, epochs=stage.epochs, max_steps=stage.max_steps)
     return Plan(
         order=lay_out(lengths, stage.batch_size, epochs=stage.epochs, max_steps=stage.max_steps, seed=seed),
-        steps=num_steps(len(lengths), stage.batch_size, epochs=stage.epochs, max_steps=stage.max_steps),
+        steps=steps,
         batch_size=stage.batch_size,
         microbatch_size=micro,
         learning_rate=learning_rate,
+        eval_every=-(-steps // LOOKS) if stage.eval_every == "auto" else stage.eval_every,
     )
 
 

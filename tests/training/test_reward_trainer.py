@@ -51,7 +51,13 @@ def trained(
         num_labels=1,
         pad_token_id=PAD,
     )
-    stage = RmStage(batch_size=len(pairs), microbatch_size=microbatch_size, max_steps=max_steps, warmup=0)
+    stage = RmStage(
+        batch_size=len(pairs),
+        microbatch_size=microbatch_size,
+        max_steps=max_steps,
+        eval_every=max_steps,
+        warmup=0,
+    )
     plan = make_plan(stage, [row.length for row in pairs], learning_rate=rate, seed=0, on_gpu=False)
     folder.mkdir(exist_ok=True)
     course = Course(
@@ -60,7 +66,6 @@ def trained(
         stop=Stop(None),
         title="reward model",
         plan=plan,
-        eval_every=max_steps,
         save_every=max_steps,
     )
     machine = Machine(torch.device("cpu"), torch.float32, 1)
