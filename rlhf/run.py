@@ -77,8 +77,6 @@ def run_stage(cfg: Config) -> None:
     """Imports the stage's module, heavy as it is, and runs it."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # threads that wait asleep: spinning ones were measured eight times slower beside one busy neighbour
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with disk_errors(cfg.runs_dir):
         importlib.import_module(f"stages.{cfg.stage.kind}").run(cfg)
 
