@@ -90,7 +90,7 @@ def build_roles(
         assert sources.reward_model is not None
         return _shared(sources, language_model, cfg, temperature=temperature, device=device, seed=seed)
 
-    policy = with_adapter(language_model, cfg, TaskType.CAUSAL_LM, seed)
+    policy = _trained_policy(language_model, cfg, seed)
     lora = isinstance(policy, PeftModel)
     reference = None
     if not lora or sources.reference != sources.policy:
@@ -118,6 +118,15 @@ def build_roles(
         adapters=adapters,
         reference_model=None if reference is None else _frozen(reference, device),
     )
+
+
+def _trained_policy(language_model: PreTrainedModel, cfg: ModelConfig, seed: int) -> nn.Module:
+    policy = with_adapter(language_model, cfg, TaskType.CAUSAL_LM, seed)
+    if not isinstance(language_model.get_output_embeddings(), nn.Linear):
+        raise ModelError(
+            f"model.lora_targets={cfg.lora_targets}: PPO trains no adapter on the output layer; leave it out"
+        )
+    return policy
 
 
 def _critic(sources: RoleSources, cfg: ModelConfig, seed: int) -> tuple[nn.Module, nn.Linear, float]:
@@ -157,7 +166,7 @@ def _shared(
     head_weight = next((weights.pop(key) for key in SCORE_KEYS if key in weights), None)
     if head_weight is None:
         raise ModelError(f"{adapter}: holds no score head; set stage.roles=separate")
-    policy = cast(PeftModel, with_adapter(language_model, cfg, TaskType.CAUSAL_LM, seed))
+    policy = cast(PeftModel, _trained_policy(language_model, cfg, seed))
     reward_config = cast(Any, LoraConfig.from_pretrained(str(adapter)))
     reward_config.task_type = TaskType.CAUSAL_LM
     reward_config.modules_to_save = None

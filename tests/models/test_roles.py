@@ -174,6 +174,13 @@ def test_a_reward_adapter_without_a_head_is_refused(sources: RoleSources, tmp_pa
         roles_of(broken)
 
 
+def test_an_adapter_on_the_output_layer_is_refused(tmp_path: Path) -> None:
+    policy = str(save_policy(tmp_path / "policy"))
+    cfg = ModelConfig(adapter="lora", lora_targets="q_proj,lm_head")
+    with pytest.raises(ModelError, match=r"model\.lora_targets=q_proj,lm_head: PPO trains no adapter"):
+        roles_of(RoleSources(policy, policy, None, None), cfg)
+
+
 def state_of(roles: Roles) -> list[object]:
     module = roles.policy_value
     layers = [layer for layer in module.modules() if isinstance(layer, BaseTunerLayer)]
