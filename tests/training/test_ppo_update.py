@@ -126,7 +126,7 @@ def test_the_split_changes_neither_loss_nor_gradient(
 @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
 @pytest.mark.parametrize("precision", ["no", "bf16"])
 def test_the_first_ratio_is_1(architecture: str, lora: bool, precision: str) -> None:
-    stage = stage_of(total_episodes=32, batch_size=16, minibatch_size=8, microbatch_tokens=48, epochs=2)
+    stage = stage_of(total_episodes=16, minibatch_size=4, microbatch_tokens=24, epochs=2)
     made = make_updater(stage, make_roles(architecture, lora=lora), precision=precision, learning_rate=1e-3)
     ppo = make_ppo(made, learning_rate=1e-3)
     progress = Progress(iteration=0, kl=FixedKl(0.05))
