@@ -33,7 +33,7 @@ from rlhf.training.trackers import TrackedRun, make_trackers
 
 T = TypeVar("T", Demonstration, Preference, Prompt)
 
-EMBEDDED_ROWS = {"demonstrations": 8000, "preferences": 8000, "prompts": 8000}
+EMBEDDED_ROWS = {"demonstrations": 24000, "preferences": 16000, "prompts": 8000}
 MAX_LENGTH_AUTO = 1024
 READ_BY = {
     "ppo": ("reward", "kl", "rollout"),

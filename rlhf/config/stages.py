@@ -83,7 +83,7 @@ class PpoStage(TrainStage):
     """PPO against the reward."""
 
     kind: Literal["ppo"] = "ppo"
-    total_episodes: Count = Field(default=8192, description="responses sampled over the whole run")
+    total_episodes: Count = Field(default=6144, description="responses sampled over the whole run")
     batch_size: Count = Field(
         default=128, description="responses sampled in an iteration, over all processes"
     )
@@ -94,7 +94,7 @@ class PpoStage(TrainStage):
         default=16384, description="tokens at once on a device, padding included"
     )
     epochs: Count = Field(default=4, description="passes over each batch")
-    response_length: Count = Field(default=64, description="tokens a response may have")
+    response_length: Count = Field(default=48, description="tokens a response may have")
     temperature: Positive = Field(default=0.7, description="for sampling and for every log-probability")
     gamma: Probability = 1.0
     lam: Probability = 0.95
@@ -145,7 +145,7 @@ class SampleStage(Section):
     answers: Count = Field(default=2, description="answers a prompt from each policy")
     policies: tuple[str, ...] = Field(default=(), description="further policies beside inputs.policy")
     part: Literal["train", "validation", "test"] = Field(default="train", description="which prompts")
-    response_length: Count = 64
+    response_length: Count = 48
     temperature: Positive = 0.7
 
 
@@ -154,7 +154,7 @@ class EvalStage(Section):
 
     kind: Literal["eval"] = "eval"
     num_prompts: Count = 256
-    response_length: Count = 64
+    response_length: Count = 48
     temperature: Positive = 0.7
     bootstrap: Count = Field(default=2000, description="resamples of an interval")
     show: Count = Field(default=24, description="side-by-side samples in the report")
