@@ -30,6 +30,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "results"
 REAL_DATA = ROOT.parent / "shared" / "data"
+SHORT_PPO = ("stage.ppo.total_episodes=1024", "stage.ppo.eval_prompts=64", "stage.ppo.eval_every=2")
 COUNTED = ("tests", "failures", "errors", "skipped")
 PACKAGES = ("torch", "transformers", "trl", "peft")
 
@@ -101,30 +102,17 @@ def real(seeds: Sequence[int], runs_dir: Path) -> list[Measured]:
     if not REAL_DATA.is_dir():
         print(f"real: left out, there is no {REAL_DATA}")
         return []
-    data, seed = REAL_DATA, f"seed={seeds[0]}"
-    stories = [f"model.path={data / 'stories260K'}", seed]
-    texts = [f"data.demonstrations={data / 'tinystories' / 'train_2MiB.txt'}", "data.separator=<|endoftext|>"]
-    people = data / "hh-rlhf" / "helpful-base.test.jsonl.gz"
-    chinese = data / "oasst-zh"
+    data = REAL_DATA
+    common = ["stage=all", f"model.path={data / 'stories260K'}", f"seed={seeds[0]}", *SHORT_PPO]
+    people = f"{data / 'hh-rlhf'}"
+    english = [f"data.demonstrations={data / 'tinystories' / 'train_2MiB.txt'}", f"data.preferences={people}"]
+    chinese = [
+        f"data.demonstrations={data / 'oasst-zh' / 'oaast_sft_zh.json'}",
+        f"data.preferences={data / 'oasst-zh' / 'oaast_rm_zh.json'}",
+    ]
     return [
-        chain("stories", [["stage=sft", "stage.epochs=1", *stories, *texts]], runs_dir),
-        chain(
-            "hh-rlhf",
-            [["stage=all", f"data.demonstrations={people}", f"data.preferences={people}", *stories]],
-            runs_dir,
-        ),
-        chain(
-            "oasst-zh",
-            [
-                [
-                    "stage=all",
-                    f"data.demonstrations={chinese / 'oaast_sft_zh.json'}",
-                    f"data.preferences={chinese / 'oaast_rm_zh.json'}",
-                    seed,
-                ]
-            ],
-            runs_dir,
-        ),
+        chain("hh-rlhf", [[*common, *english, f"data.prompts={people}"]], runs_dir),
+        chain("oasst-zh", [[*common, *chinese]], runs_dir),
     ]
 
 
