@@ -83,7 +83,7 @@ class PpoStage(TrainStage):
     """PPO against the reward."""
 
     kind: Literal["ppo"] = "ppo"
-    total_episodes: Count = Field(default=6144, description="responses sampled over the whole run")
+    total_episodes: Count = Field(default=4096, description="responses sampled over the whole run")
     batch_size: Count = Field(
         default=128, description="responses sampled in an iteration, over all processes"
     )
@@ -114,7 +114,7 @@ class PpoStage(TrainStage):
         default="auto",
         description="separate models, or adapters on one trunk; auto: shared where model.adapter=lora allows",
     )
-    eval_every: Count = Field(default=8, description="iterations between evaluations on held-out prompts")
+    eval_every: Count = Field(default=4, description="iterations between evaluations on held-out prompts")
     eval_prompts: Count = 128
 
     @property
