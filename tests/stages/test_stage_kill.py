@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stage_runs import assert_same_runs, kill_after, newest, start
+from stage_runs import assert_same_runs, kill_after, metric_lines, newest, start
 
 SFT = {
     "data__limit": 60,
     "stage__batch_size": 8,
     "stage__max_steps": 14,
-    "stage__eval_every": 3,
+    "stage__eval_every": 2,
     "stage__save_every": 2,
-    "stage__patience": 9,
+    "stage__patience": 2,
+    "stage__learning_rate": 1.0,  # so high that the first look stays the best one and patience ends the run
 }
 RM = {
     "data__limit": 80,
@@ -28,7 +29,7 @@ RM = {
 def kill_often(stage: str, runs_dir: Path, options: Mapping[str, Any], kills: int, seed: int) -> int:
     """Runs a stage to its end through so many kills at random moments; returns how many there were."""
     rng = random.Random(seed)
-    total, lines = 14 if stage == "sft" else 16, 0
+    total, lines = 7 if stage == "sft" else 16, 0
     done = 0
     for _ in range(kills):
         lines = min(lines + rng.randint(0, 2 * total // (kills + 1)), total)
@@ -60,6 +61,7 @@ def test_sft(tmp_path: Path, tiny_model: Path, kills: int, seed: int, adapter: s
     options = SFT | {"model__path": str(tiny_model), "model__adapter": adapter}
     expected = undisturbed("sft", tmp_path / "whole", options)
     assert kill_often("sft", tmp_path / "killed", options, kills, seed) > 0
+    assert adapter == "lora" or metric_lines(expected)[-1]["step"] == 6
     assert_same_runs(newest(tmp_path / "killed", "sft"), expected)
 
 
