@@ -19,7 +19,8 @@ from rlhf.models.loading import (
     weights_sha256,
     with_adapter,
 )
-from rlhf.runs import Manifest
+from rlhf.runs import Artifact, Manifest
+from rlhf.runs.artifact import from_hub, from_plain_data
 from rlhf.training.course import Course, common_arguments, latest_saved
 from rlhf.training.machine import Stop, auto_learning_rate
 from rlhf.training.ordering import Plan, make_plan
@@ -29,7 +30,7 @@ from stages.shared import Session, encoder_for, load_base, load_demonstrations, 
 
 def run(cfg: Config) -> Manifest:
     """Fine-tunes `model.path`, or the embedded model; returns the manifest of the policy."""
-    with session(cfg, {}, ("demonstrations",)) as here:
+    with session(cfg, find_base(cfg), ("demonstrations",)) as here:
         if here.run.manifest:
             return here.run.manifest
         base, tokenizer, base_name = load_base(cfg, here.machine)
@@ -58,6 +59,19 @@ def run(cfg: Config) -> Manifest:
             tokenizer_sha256=tokenizer_sha256(here.run.path / "model"),
             chat_template_sha256=encoder.template_sha256,
         )
+
+
+def find_base(cfg: Config) -> dict[str, Artifact]:
+    """`model.path` by what it holds: other weights under the same name are another input."""
+    path = cfg.model.path
+    if path is None:
+        return {}
+    folder = Path(path)
+    return {
+        "base": from_plain_data("base", folder, "policy")
+        if folder.is_dir()
+        else from_hub("base", path, "policy")
+    }
 
 
 def plan_training(

@@ -13,7 +13,7 @@ import pytest
 
 from rlhf import run
 from rlhf.command import parse, sweep_name
-from rlhf.config import Config
+from rlhf.config import Config, PpoStage
 from rlhf.errors import ConfigError, RunError
 
 MAX_CPU_S = 1.0
@@ -114,7 +114,7 @@ def test_help_lists_stages_examples_and_keys_at_once(command, words: list[str]):
     for expected in (
         "stage=all",
         "kl=fixed|adaptive",
-        "total_episodes=8192",
+        f"total_episodes={PpoStage().total_episodes}",
         "reward.path=my_reward.py:score",
     ):
         assert expected in result.out
@@ -139,7 +139,7 @@ def test_a_traceback_when_it_is_asked_for(command):
 def test_the_configuration_can_be_shown_with_every_default(command):
     result = command("stage=ppo", "name=我的", "kl.target=5", "--cfg", "job")
     assert (result.code, result.err, result.left) == (0, "", [])
-    for line in ("name: 我的", "  target: 5.0", "  total_episodes: 8192"):
+    for line in ("name: 我的", "  target: 5.0", f"  total_episodes: {PpoStage().total_episodes}"):
         assert line in result.out.splitlines()
 
 

@@ -54,3 +54,9 @@ def make(experiment: Experiment) -> Make:
             return run.path
 
     return make_run
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The width of the terminal that the tests were started from is none of theirs."""
+    monkeypatch.delenv("COLUMNS", raising=False)

@@ -2,11 +2,13 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from stage_runs import metric_lines, run_stage
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
@@ -43,6 +45,23 @@ def test_the_loss_falls_and_the_model_is_a_plain_folder(tmp_path: Path, tiny_mod
     assert tokenizer.pad_token_id != tokenizer.eos_token_id
     assert GenerationConfig.from_pretrained(run / "model").eos_token_id == [tokenizer.eos_token_id]
     AutoModelForCausalLM.from_pretrained(run / "model")
+
+
+def test_other_weights_under_the_same_name_are_another_run(tmp_path: Path, tiny_model: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(tiny_model, base)
+    options = SMALL | {"model__path": str(base), "stage__max_steps": 1}
+    first = run_stage("sft", tmp_path, options)
+    assert run_stage("sft", tmp_path, options) == first
+    weights = load_file(base / "model.safetensors")
+    save_file(
+        {name: 2 * value for name, value in weights.items()}, base / "model.safetensors", {"format": "pt"}
+    )
+    second = run_stage("sft", tmp_path, options)
+    assert second != first
+    assert (
+        manifest(first)["inputs"]["base"]["fingerprint"] != manifest(second)["inputs"]["base"]["fingerprint"]
+    )
 
 
 def test_only_the_answer_is_learnt(tmp_path: Path, tiny_model: Path) -> None:
