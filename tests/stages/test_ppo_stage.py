@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from made_runs import make_policy
-from peft import TaskType
+from peft import PeftModel, TaskType
 from ppo_runs import model_of, small
 from stage_runs import composed, metric_lines, run_stage
 from transformers import AutoModelForCausalLM
@@ -190,6 +190,10 @@ def test_one_trunk_and_separate_models_begin_alike_and_publish_plain_models(
         assert any(not torch.equal(value, before[name]) for name, value in model_of(run).items())
         sha256 = weights_sha256(Path(made["inputs__policy"]) / "model")
         assert adapter_base_sha256(run / "adapter") == sha256
+        base = AutoModelForCausalLM.from_pretrained(Path(made["inputs__policy"]) / "model")
+        policy = PeftModel.from_pretrained(base, str(run / "adapter")).merge_and_unload()
+        ours, theirs = plain.state_dict(), policy.state_dict()
+        assert all(torch.allclose(value, theirs[name], atol=1e-6) for name, value in ours.items())
     for name in ("score", "kl", "value", "entropy", "explained_variance", "value_loss", "policy_loss"):
         assert lines["shared"][name] == pytest.approx(lines["separate"][name], abs=1e-4), name
     assert abs(lines["shared"]["value"]) > 0.1
