@@ -83,6 +83,7 @@ class PpoStage(TrainStage):
     """PPO against the reward."""
 
     kind: Literal["ppo"] = "ppo"
+    save_every: Count = Field(default=4, description="iterations between saved states")
     total_episodes: Count = Field(default=4096, description="responses sampled over the whole run")
     batch_size: Count = Field(
         default=128, description="responses sampled in an iteration, over all processes"
