@@ -146,7 +146,9 @@ def chain(name: str, commands: Sequence[Sequence[str]], runs_dir: Path) -> Measu
         if code:
             failed = f"`{shown[-1]}` ended with {code}"
             break
-    return Measured(name, shown, time.monotonic() - began, failed, figures_of(runs_dir / name))
+    figures = figures_of(runs_dir / name)
+    worked = sum(run["seconds"] for run in figures.values())  # over every time that it was resumed
+    return Measured(name, shown, worked or time.monotonic() - began, failed, figures)
 
 
 def figures_of(experiment: Path) -> dict[str, dict[str, float]]:
