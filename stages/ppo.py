@@ -139,13 +139,14 @@ def finish(here: Session, ppo: Ppo, progress: Progress) -> Manifest:
     here.log.close()
     names = ("validation_score", "score", "kl", "length", "end_rate")
     metrics: dict[str, Any] = {name: best[f"eval/{name}"] for name in names}
+    policy = here.inputs["policy"]
     metrics |= {f"{name}_before": before[f"eval/{name}"] for name in names[:2]}
     return here.run.finish(
         "policy",
         metrics=metrics | {"iteration": best["iteration"], "warnings": sorted(progress.warned)},
         resolved=here.machine.resolved | {"learning_rate": ppo.learning_rate, "roles": ppo.roles.form},
         seed=here.cfg.seed,
-        base_model=here.inputs["policy"].path,
+        base_model=policy.manifest.base_model if policy.manifest else policy.path,
         tokenizer_sha256=tokenizer_sha256(here.run.path / "model"),
         chat_template_sha256=ppo.encoder.template_sha256,
     )
