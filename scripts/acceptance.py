@@ -30,7 +30,12 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "results"
 REAL_DATA = ROOT.parent / "shared" / "data"
-SHORT_PPO = ("stage.ppo.total_episodes=1024", "stage.ppo.eval_prompts=64", "stage.ppo.eval_every=2")
+SHORT = (
+    "data.limit=1500",
+    "stage.ppo.total_episodes=1024",
+    "stage.ppo.eval_prompts=64",
+    "stage.ppo.eval_every=2",
+)
 COUNTED = ("tests", "failures", "errors", "skipped")
 PACKAGES = ("torch", "transformers", "trl", "peft")
 
@@ -103,7 +108,7 @@ def real(seeds: Sequence[int], runs_dir: Path) -> list[Measured]:
         print(f"real: left out, there is no {REAL_DATA}")
         return []
     data = REAL_DATA
-    common = ["stage=all", f"model.path={data / 'stories260K'}", f"seed={seeds[0]}", *SHORT_PPO]
+    common = ["stage=all", f"model.path={data / 'stories260K'}", f"seed={seeds[0]}", *SHORT]
     people = f"{data / 'hh-rlhf'}"
     english = [f"data.demonstrations={data / 'tinystories' / 'train_2MiB.txt'}", f"data.preferences={people}"]
     chinese = [
