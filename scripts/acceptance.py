@@ -32,8 +32,11 @@ RESULTS = ROOT / "docs" / "results"
 REAL_DATA = ROOT.parent / "shared" / "data"
 SHORT = (
     "data.limit=1500",
-    "stage.ppo.total_episodes=1024",
-    "stage.ppo.eval_prompts=64",
+    "stage.ppo.total_episodes=256",
+    "stage.ppo.batch_size=64",
+    "stage.ppo.minibatch_size=16",
+    "stage.ppo.epochs=2",
+    "stage.ppo.eval_prompts=32",
     "stage.ppo.eval_every=2",
 )
 COUNTED = ("tests", "failures", "errors", "skipped")
