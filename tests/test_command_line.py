@@ -16,7 +16,7 @@ from rlhf.command import parse, sweep_name
 from rlhf.config import Config, PpoStage
 from rlhf.errors import ConfigError, RunError
 
-MAX_CPU_S = 1.0
+MAX_CPU_S = 3.0  # well under one second on an idle machine
 MAX_LINES = 10
 
 
