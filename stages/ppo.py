@@ -16,6 +16,7 @@ from rlhf.runs import Artifact, Manifest
 from rlhf.training import ppo_state
 from rlhf.training.degenerate import diagnose
 from rlhf.training.forecast import forecast
+from rlhf.training.looks import EPISODES, LOOKS, add_rows
 from rlhf.training.machine import Stop
 from rlhf.training.ppo import Ppo, Progress, is_better, kl_controller
 from stages.ppo_setup import set_up
@@ -85,10 +86,13 @@ def learn(here: Session, ppo: Ppo, progress: Progress) -> None:
 
 def look(here: Session, ppo: Ppo, progress: Progress, figures: dict[str, float]) -> None:
     """Evaluates, logs, shows samples, and publishes the policy where it is the best so far."""
-    evaluation, samples = ppo.evaluate()
+    seen = ppo.evaluate(progress.kl.coef)
+    evaluation, samples = seen.figures, seen.samples
     here.log.log(progress.iteration, {**figures, **evaluation})
     progress.samples += [{"step": progress.iteration, **sample} for sample in samples]
     here.run.write_jsonl("samples.jsonl", progress.samples)
+    add_rows(here.run, LOOKS, progress.iteration, seen.answers)
+    add_rows(here.run, EPISODES, progress.iteration, seen.episodes)
     here.log.text(progress.iteration, "samples", [_shown(sample) for sample in samples])
     progress.last = {"iteration": float(progress.iteration), **evaluation}
     if progress.iteration == 0:

@@ -26,7 +26,7 @@ from rlhf.runs import Artifact
 from rlhf.training.machine import Machine, auto_learning_rate
 from rlhf.training.memory import TokenBudget
 from rlhf.training.ppo import Ppo
-from rlhf.training.seeds import sub_seed
+from rlhf.training.prompt_order import ppo_seed
 from rlhf.training.update import PpoUpdater
 from stages.shared import Session, encoder_for, load_prompts
 
@@ -83,7 +83,7 @@ def set_up(here: Session) -> Ppo:
     return Ppo(
         stage=stage,
         rollout=cfg.rollout,
-        seed=sub_seed(cfg.seed, "ppo"),
+        seed=ppo_seed(cfg.seed),
         encoder=encoder,
         prompts=parts.train,
         held_out=parts.validation[: stage.eval_prompts],

@@ -18,6 +18,8 @@ from rlhf.records import Prompt
 from rlhf.rewards.base import Reward
 from rlhf.rollout.base import Request, RolloutEngine, Sampling
 from rlhf.training.experience import Episode, Experience, make_experience, masked_total
+from rlhf.training.looks import Look, answer_rows, episode_rows
+from rlhf.training.prompt_order import prompt_order
 from rlhf.training.seeds import sub_seed
 from rlhf.training.update import PpoUpdater, minibatch_orders
 
@@ -109,8 +111,8 @@ class Ppo:
         progress.iteration = iteration
         return {**figures, "episodes": float(iteration * batch_size)}
 
-    def evaluate(self) -> tuple[dict[str, float], list[dict[str, Any]]]:
-        """Figures on the held-out prompts, named `eval/...`, and a few samples; the same draws every time."""
+    def evaluate(self, kl_coef: float) -> Look:
+        """A look at the held-out prompts; the same draws every time. `kl_coef` prices the episodes' KL."""
         numbers = range(len(self.held_out))
         episodes = self.sample(self.held_out, numbers, sub_seed(self.seed, "evaluation"))
         scored = [episode.scored for episode in episodes]
@@ -127,19 +129,19 @@ class Ppo:
             "eval/length": forwards.mask_BT.sum(dim=1).double().mean().item(),
             "eval/end_rate": float(np.mean([episode.rollout.finish == "eos" for episode in episodes])),
         }
+        answers = answer_rows(episodes, scores, validation, kl_B)
         samples = [
             {
                 "prompt": episode.prompt.text,
-                "response": episode.text,
-                "score": scores.total[row].item(),
-                **{f"score/{name}": part[row].item() for name, part in scores.parts.items()},
-                "validation_score": validation.total[row].item(),
-                "kl": kl_B[row].item(),
-                "finish": episode.rollout.finish,
+                **{name: row[name] for name in ("response", "score")},
+                **{f"score/{name}": part[number].item() for name, part in scores.parts.items()},
+                **{name: row[name] for name in ("validation_score", "kl", "finish")},
             }
-            for row, episode in enumerate(episodes[:SAMPLES_SHOWN])
+            for number, (episode, row) in enumerate(zip(episodes[:SAMPLES_SHOWN], answers, strict=False))
         ]
-        return figures, samples
+        told = self.stage, self.encoder
+        shown = episode_rows(episodes[:SAMPLES_SHOWN], forwards, scores.total, *told, kl_coef=kl_coef)
+        return Look(figures, samples, answers, shown)
 
     def sample(self, prompts: Sequence[Prompt], numbers: Sequence[int], seed: int) -> list[Episode]:
         """A response to each prompt, in the order of the prompts; `numbers` name the requests."""
@@ -164,12 +166,7 @@ class Ppo:
 
     def prompt_order(self, numbers: Sequence[int]) -> list[int]:
         """Which prompt each episode takes: every pass over the prompts is a permutation of its own."""
-        count = len(self.prompts)
-        passes = {
-            epoch: np.random.default_rng(sub_seed(self.seed, "prompts", epoch)).permutation(count)
-            for epoch in {number // count for number in numbers}
-        }
-        return [int(passes[number // count][number % count]) for number in numbers]
+        return prompt_order(self.seed, len(self.prompts), numbers)
 
     def trained_tensors(self) -> dict[str, torch.Tensor]:
         """What is trained, by name; the rest comes from the inputs again."""

@@ -78,7 +78,14 @@ def assert_same(one: Path, other: Path) -> None:
     lines = metric_lines(one)
     assert [line["step"] for line in lines] == list(range(ITERATIONS + 1))
     assert lines == metric_lines(other)
-    for name in ("samples.jsonl", "warnings.json", "model/model.safetensors", "model/config.json"):
+    for name in (
+        "samples.jsonl",
+        "looks.jsonl",
+        "episodes.jsonl",
+        "warnings.json",
+        "model/model.safetensors",
+        "model/config.json",
+    ):
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
     mine, yours = (last_state(run) for run in (one, other))
     assert mine["progress"] == yours["progress"]

@@ -136,9 +136,9 @@ def test_the_samples_of_an_iteration_do_not_depend_on_those_before(ppo: Ppo) -> 
 
 
 def test_an_evaluation_draws_the_same_every_time_and_measures_as_an_iteration_does(ppo: Ppo) -> None:
-    figures, samples = ppo.evaluate()
-    again, same = ppo.evaluate()
-    assert (figures, samples) == (again, same)
+    look = ppo.evaluate(0.5)
+    assert look == ppo.evaluate(0.5)
+    figures, samples = look.figures, look.samples
     assert figures["eval/score"] == pytest.approx(sum(sample["score"] for sample in samples) / 4)
     assert figures["eval/kl"] == pytest.approx(sum(sample["kl"] for sample in samples) / 4, abs=1e-6)
     assert figures["eval/end_rate"] == sum(sample["finish"] == "eos" for sample in samples) / 4
@@ -150,7 +150,8 @@ def test_the_checkpoint_is_judged_by_the_validation_reward(made: Made) -> None:
     def judge(batch: Sequence[Scored]) -> Scores:
         return Scores(torch.full((len(batch),), 7.0))
 
-    figures, samples = replace(make_ppo(made), validation_reward=judge).evaluate()
+    look = replace(make_ppo(made), validation_reward=judge).evaluate(0.5)
+    figures, samples = look.figures, look.samples
     assert figures["eval/validation_score"] == 7.0
     assert figures["eval/score"] != 7.0
     assert {sample["validation_score"] for sample in samples} == {7.0}
