@@ -8,7 +8,7 @@
         run.publish("model", model.save_pretrained)
         run.finish("policy", metrics={...}, resolved={...})
 
-`python -m rlhf.runs list | show | verify` shows and checks what is there.
+`python -m rlhf.runs list | show | verify | compare` shows, checks and compares what is there.
 """
 
 from rlhf.runs.artifact import Artifact

@@ -1,16 +1,21 @@
-"""`python -m rlhf.runs list | show | verify`: what experiments there are, how they came about, whether they
-are still what they were."""
+"""`python -m rlhf.runs list | show | verify | compare`: what experiments there are, how they came about,
+whether they are still what they were, and what sets two runs apart."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rlhf.errors import EXIT_CODE, InputError, RlhfError
+from rlhf.errors import EXIT_CODE, InputError, RlhfError, RunError
+from rlhf.runs.compare import compare_runs
+from rlhf.runs.compare_page import render_page
+from rlhf.runs.compare_table import print_comparison
+from rlhf.runs.disk import write_atomic
+from rlhf.runs.find import find_run
 from rlhf.runs.folder import experiment_folders, run_folders
 from rlhf.runs.names import command_for
 from rlhf.runs.plain import dumps
-from rlhf.runs.show import description, listing, print_table, print_tree
+from rlhf.runs.show import description, listing, print_table, print_tree, terminal
 from rlhf.runs.verify import verify
 
 
@@ -23,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _list(runs_dir, options.name, as_json=options.json)
         if options.command == "show":
             return _show(runs_dir, options.name, as_json=options.json)
+        if options.command == "compare":
+            return _compare(runs_dir, options)
         return _verify(runs_dir, options.name)
     except RlhfError as error:
         print(error, file=sys.stderr)
@@ -70,6 +77,28 @@ def _verify(runs_dir: Path, name: str | None) -> int:
     return 1 if findings.problems else 0
 
 
+def _compare(runs_dir: Path, options: argparse.Namespace) -> int:
+    found = compare_runs(find_run(runs_dir, options.a), find_run(runs_dir, options.b))
+    if options.html:
+        _write_page(Path(options.html).expanduser(), render_page(found))
+    if options.json:
+        print(dumps(found.as_json(), indent=2))
+        return 0
+    print_comparison(found, terminal())
+    if options.html:
+        print(f"page: {options.html}")
+    return 0
+
+
+def _write_page(path: Path, page: str) -> None:
+    try:
+        write_atomic(path, page.encode("utf-8"))
+    except OSError as error:
+        raise RunError(
+            f"--html {path} cannot be written ({error.strerror}); name a file in a folder that is there"
+        ) from None
+
+
 def _existing(runs_dir: Path, name: str) -> Path:
     path = runs_dir / name
     if not run_folders(path):
@@ -80,7 +109,7 @@ def _existing(runs_dir: Path, name: str) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m rlhf.runs", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="list|show|verify")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="list|show|verify|compare")
     helps = {
         "list": "experiments and their runs: kind, finished or not, when, key metrics",
         "show": "an experiment as a tree: which run came from which data and which other runs",
@@ -92,4 +121,22 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--runs-dir", default="runs", help="where the experiments are (default: runs)")
         if command != "verify":
             sub.add_argument("--json", action="store_true", help="plain data instead of a picture")
+    text = "two runs side by side: what differs in how they were made, and how they came out"
+    _add_compare(commands.add_parser("compare", help=text, description=text))
     return parser
+
+
+def _add_compare(sub: argparse.ArgumentParser) -> None:
+    for side in ("a", "b"):
+        sub.add_argument(
+            side,
+            metavar=side.upper(),
+            help="NAME/STAGE-NUMBER, NAME for an experiment's newest evaluation, or a run folder",
+        )
+    sub.add_argument("--runs-dir", default="runs", help="where the experiments are (default: runs)")
+    sub.add_argument("--json", action="store_true", help="plain data instead of a picture")
+    sub.add_argument(
+        "--html",
+        metavar="FILE",
+        help="also write a page; of two evaluations, with their answers side by side",
+    )

@@ -50,7 +50,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         run = Text(f"{row['experiment']}/{row['run']}")
         metrics = Text(_few(row["metrics"]))
         table.add_row(run, (row["kind"] or "").replace("_", " "), status, _when(row), metrics)
-    _console().print(table)
+    terminal().print(table)
 
 
 def print_tree(experiment: Path, entries: list[dict[str, Any]]) -> None:
@@ -68,7 +68,7 @@ def print_tree(experiment: Path, entries: list[dict[str, Any]]) -> None:
         branch = tree.add(head)
         for line in _lines(entry):
             branch.add(Text(line))
-    _console().print(tree)
+    terminal().print(tree)
 
 
 def _lines(entry: dict[str, Any]) -> Iterator[str]:
@@ -154,7 +154,7 @@ def _flat(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{name}", value
 
 
-def _console() -> "Console":
+def terminal() -> "Console":
     """The terminal; a file or a pipe counts as wide, unless COLUMNS says otherwise."""
     from rich.console import Console
 
