@@ -12,7 +12,7 @@ SEEDS ?= 0,1,2
 PARTS := demo real kill
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 
-.PHONY: help env demo smoke test check format acceptance $(PARTS:%=acceptance-%) lock clean
+.PHONY: help env demo study smoke test check format acceptance $(PARTS:%=acceptance-%) lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,10 @@ env: .venv/.ready ## .venv with the exact versions of requirements.lock
 
 demo: env ## SFT, reward model, PPO, evaluation on the embedded world: offline, on a CPU
 	$(OFFLINE) $(PYTHON) -m rlhf.run stage=all name=demo
+
+study: env ## after demo: DPO, best-of-n, learning curves, and the evaluation with them
+	$(OFFLINE) $(PYTHON) -m rlhf.run stage=study name=demo
+	$(OFFLINE) $(PYTHON) -m rlhf.run stage=eval name=demo
 
 smoke: env ## the same in under a minute: it shows that everything runs, not that anything is learnt
 	$(OFFLINE) $(PYTHON) -m rlhf.run stage=all preset=smoke name=smoke

@@ -21,6 +21,7 @@ from rlhf.config import (
     RulesReward,
     SampleStage,
     SftStage,
+    StudyStage,
 )
 
 _PAGE = """\
@@ -33,6 +34,7 @@ stages
   rm       a reward model from preference pairs, on top of the newest sft
   ppo      PPO against the reward, from the newest sft
   eval     the newest policy against its sft parent; writes report.html
+  study    DPO, best-of-n and learning curves from the newest sft and rm, for eval to compare with
   sample   several answers a prompt, ready to be rated
   all      sft, rm, ppo and eval, one after the other
 
@@ -62,6 +64,7 @@ def help_page() -> str:
         ("stage=rm: stage.", RmStage),
         ("stage=ppo: stage.", PpoStage),
         ("stage=eval: stage.", EvalStage),
+        ("stage=study: stage.", StudyStage),
         ("stage=sample: stage.", SampleStage),
         ("kl=fixed|adaptive: kl.", KlConfig),
         ("reward=custom: reward.", CustomReward),

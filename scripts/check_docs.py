@@ -62,6 +62,7 @@ SMALL = {
     ],
     "eval": ["stage.num_prompts=8", "stage.response_length=8", "stage.bootstrap=50", "stage.show=2"],
     "sample": ["stage.num_prompts=4", "stage.response_length=8"],
+    "study": ["stage.max_steps=1", "stage.best_of=2", "stage.num_prompts=4", "stage.response_length=8"],
 }
 SMALL["all"] = [
     f"stage.{stage}.{word.removeprefix('stage.')}"

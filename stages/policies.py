@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel
 
-from rlhf.config import Config, EvalStage, SampleStage
+from rlhf.config import Config, EvalStage, SampleStage, StudyStage
 from rlhf.data.encoding import Encoder
 from rlhf.evaluation.answers import Answer, sample_answers
 from rlhf.metrics import Progress
@@ -55,7 +55,7 @@ def load_speaker(cfg: Config, artifact: Artifact, machine: Machine) -> Speaker:
     return Speaker(name_of(artifact), artifact, model, encoder, engine)
 
 
-def sampling_of(cfg: Config, stage: EvalStage | SampleStage, speaker: Speaker) -> Sampling:
+def sampling_of(cfg: Config, stage: EvalStage | SampleStage | StudyStage, speaker: Speaker) -> Sampling:
     """How the speaker draws tokens."""
     return Sampling(
         temperature=stage.temperature,

@@ -39,6 +39,7 @@ READ_BY = {
     "ppo": ("reward", "kl", "rollout"),
     "eval": ("reward", "kl", "rollout"),
     "sample": ("rollout",),
+    "study": ("reward", "rollout"),
 }
 """Sections of the configuration that only some stages read."""
 console = Console(stderr=True)

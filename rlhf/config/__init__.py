@@ -25,6 +25,7 @@ from rlhf.config.stages import (
     SftStage,
     TrainerStage,
 )
+from rlhf.config.study import StudyStage
 
 __all__ = [
     "AllStage",
@@ -44,6 +45,7 @@ __all__ = [
     "RulesReward",
     "SampleStage",
     "SftStage",
+    "StudyStage",
     "TrainerStage",
     "WeightedReward",
     "known_keys",

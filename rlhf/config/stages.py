@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from rlhf.config.base import Auto, Count, NonNegative, Positive, Probability, Section, divisors_near
+from rlhf.config.study import StudyStage
 
 
 class TrainStage(Section):
@@ -178,6 +179,6 @@ class HelpStage(Section):
 
 
 Stage = Annotated[
-    SftStage | RmStage | PpoStage | SampleStage | EvalStage | AllStage | HelpStage,
+    SftStage | RmStage | PpoStage | SampleStage | EvalStage | StudyStage | AllStage | HelpStage,
     Field(discriminator="kind"),
 ]

@@ -11,7 +11,7 @@ from rlhf.runs.manifest import Kind, changed_file
 from rlhf.runs.names import command_for, verify_command
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
-_LEARNERS = ("rm", "ppo")  # they begin from what sft made, never from PPO's own output
+_LEARNERS = ("rm", "ppo", "study")  # they begin from what sft made, never from PPO's own output
 
 
 @dataclass(frozen=True)
