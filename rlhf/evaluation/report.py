@@ -1,64 +1,59 @@
-"""The evaluation as one HTML page: no network, no script, light and dark, readable on a phone."""
+"""The evaluation as one HTML page: no network, light and dark, two languages, whole without its script."""
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import base64
+import hashlib
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from rlhf.evaluation.answers import Answer, answer_row
-from rlhf.evaluation.charts import interval_chart, line_chart, reliability_chart
-from rlhf.evaluation.reward_quality import RewardQuality
-from rlhf.evaluation.summary import Evaluation, headline, warnings
+from rlhf.evaluation.page import numbers, tracks
+from rlhf.evaluation.page.context import context, turns
+from rlhf.evaluation.page.differences import mark
+from rlhf.evaluation.page.words import both, name_of, say
 from rlhf.metrics import duration
 
-CURVES = (
-    ("score", "Score of the reward, mean of a batch"),
-    ("eval/validation_score", "Score of the validation model, on held-out prompts"),
-    ("kl", "KL from the reference, nats a response"),
-    ("entropy", "Entropy, nats a token"),
-    ("length", "Length of a response, tokens"),
-    ("end_rate", "Share of responses that end by themselves"),
-    ("distinct_responses", "Share of different responses"),
-    ("explained_variance", "Variance that the critic explains"),
+SECTIONS = (
+    ("answer", "The answer", "结论"),
+    ("doubts", "Doubts", "疑问"),
+    ("lineage", "Lineage", "来龙去脉"),
+    ("contenders", "Contenders", "其他办法"),
+    ("training", "Training", "训练"),
+    ("groups", "By group", "分组"),
+    ("reward_model", "Reward model", "奖励模型"),
+    ("samples", "Side by side", "并排对照"),
+    ("inspector", "Episodes", "回合"),
+    ("again", "Run it again", "再跑一次"),
 )
-_HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
-@dataclass(frozen=True)
-class SideBySide:
-    """The two answers to one prompt, with each judge's scores (policy's, baseline's)."""
+def render_report(evaluation: Mapping[str, Any]) -> str:
+    """The whole page from the parsed `evaluation.json` (version 2), and from nothing else.
 
-    policy: Answer
-    baseline: Answer
-    scores: Mapping[str, tuple[float, float]]
+    Everything that a model or a dataset wrote is escaped: what is seen is what was written. No request leaves
+    the page, and its policy (CSP) lets no script run but its own, named by its hash.
 
-    def as_json(self) -> dict[str, Any]:
-        """A line of `samples.jsonl`."""
-        row = answer_row(self.policy)
-        sides = {"policy": self.policy, "baseline": self.baseline}
-        return {key: row[key] for key in ("prompt", "key", "fields", "seed")} | {
-            name: {
-                "response": side.text,
-                "tokens": len(side.response_ids),
-                "finish": side.finish,
-                "scores": {judge: pair[index] for judge, pair in self.scores.items()},
-            }
-            for index, (name, side) in enumerate(sides.items())
-        }
-
-
-def render_report(
-    evaluation: Evaluation, samples: Sequence[SideBySide], curves: Sequence[Mapping[str, Any]]
-) -> str:
-    """The whole page. `curves` are the lines of the policy's `metrics.jsonl`; `samples` are shown as given.
-
-    Everything that a model or a dataset wrote is escaped: what is seen is what was written.
+    Raises KeyError or jinja2's UndefinedError where a key of version 2 is missing; what is not known is null.
     """
+    environment = _environment()
+    script = _source(environment, "report.js").strip()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("report.html.j2").render(
+        e=evaluation,
+        sections=SECTIONS,
+        style=Markup(_source(environment, "report.css")),
+        script=Markup(script),
+        script_hash=digest,
+        **context(evaluation),
+    )
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("rlhf.evaluation", ""),
+        loader=PackageLoader("rlhf.evaluation.page"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -66,45 +61,27 @@ def render_report(
     )
     environment.filters |= {
         "duration": duration,
-        "percent": _percent,
-        "number": _number,
-        "written": _written,
+        "interval": numbers.interval,
+        "number": numbers.number,
+        "percent": numbers.percent,
+        "signed": numbers.signed,
+        "written": numbers.written,
     }
-    return environment.get_template("report.html.j2").render(
-        evaluation=evaluation,
-        headline=headline(evaluation),
-        warnings=list(warnings(evaluation)),
-        win_chart=_win_chart(evaluation),
-        curves=[chart for key, title in CURVES if (chart := _curve(curves, key, title))],
-        calibration=_calibration(evaluation.reward_quality),
-        samples=samples,
-    )
+    helpers: dict[str, Any] = {
+        "both": both,
+        "mark": mark,
+        "name_of": name_of,
+        "outcome_bar": tracks.outcome_bar,
+        "say": say,
+        "scale": tracks.scale,
+        "side": tracks.side,
+        "track": tracks.track,
+        "turns": turns,
+    }
+    environment.globals.update(helpers)
+    return environment
 
 
-def _win_chart(evaluation: Evaluation) -> Markup:
-    rows = [(judgement.name, judgement.overall.win_rate) for judgement in evaluation.judgements]
-    return interval_chart("Win rate by judge, with 95 % intervals", rows, 0.5)
-
-
-def _curve(lines: Sequence[Mapping[str, Any]], key: str, title: str) -> tuple[str, Markup] | None:
-    points = [(float(line["step"]), float(line[key])) for line in lines if key in line and "step" in line]
-    chart = line_chart(title, points)
-    return (title, chart) if chart else None
-
-
-def _calibration(quality: RewardQuality | None) -> Markup:
-    pairs = [(one.predicted, one.observed) for one in quality.bins] if quality else []
-    return reliability_chart("Confidence of the reward model against how often it is right", pairs)
-
-
-def _written(text: str) -> str:
-    """The text as it is; control characters and lone surrogates, which no page can hold, are spelled out."""
-    return _HIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-
-
-def _percent(share: float) -> str:
-    return f"{share:.1%}"
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+def _source(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]

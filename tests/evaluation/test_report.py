@@ -1,19 +1,20 @@
-"""The report: whole, offline, and every text in it as it was written."""
+"""The report: whole, offline, in two languages, every text as it was written, every number from its file."""
 
+import base64
+import hashlib
 import json
 import re
-import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
+from functools import cache
 from html.parser import HTMLParser
+from typing import Any
 
-from evaluation_samples import answer, comparison, evaluation, figures, point
+import pytest
+from jinja2 import UndefinedError
+from report_samples import largest, real_input, rich
 
-from rlhf.algos.calibration import Bin
-from rlhf.algos.statistics import Interval
-from rlhf.evaluation.charts import interval_chart, line_chart, reliability_chart
-from rlhf.evaluation.report import SideBySide, render_report
-from rlhf.evaluation.reward_quality import RewardQuality
-from rlhf.evaluation.summary import Judgement, headline, warnings
-from rlhf.records import Message, Prompt
+from rlhf.evaluation.page.words import NAMES
+from rlhf.evaluation.report import render_report
 
 NASTY = [
     "我想一想。<think>先加，再减</think>答案是：五",
@@ -22,178 +23,235 @@ NASTY = [
     "\n  begins with a newline\tand a tab,\r\nends with space ",
     "</div></article><style>body{display:none}</style>{{ 7*7 }}{% raw %}",
 ]
+VOID = {"meta", "link", "br", "img", "input", "hr"}
 
 
 class Page(HTMLParser):
-    """Collects the elements, their attributes, and what stands in boxes for text."""
+    """Collects elements, attributes, what stands in boxes for text, and the words of each language."""
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
         self.texts: list[str] = []
+        self.spoken: list[tuple[str, str]] = []
         self.words = ""
-        self._depth = 0
+        self._open: list[tuple[str, set[str]]] = []
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes += attrs
-        if ("class", "text") in attrs:
+        kinds = set((dict(attrs).get("class") or "").split())
+        if tag not in VOID:
+            self._open.append((tag, kinds))
+        if "text" in kinds:
             assert ("dir", "auto") in attrs
             self.texts.append("")
-            self._depth = 1
-        elif self._depth:
-            self._depth += 1
+        if tag in ("span", "text") and kinds & {"en", "zh"}:
+            self.spoken.append((min(kinds & {"en", "zh"}), ""))
 
     def handle_endtag(self, tag: str) -> None:
-        self._depth = max(self._depth - 1, 0)
+        if tag not in VOID:
+            assert self._open.pop()[0] == tag
 
     def handle_data(self, data: str) -> None:
-        self.words += data
-        if self._depth:
+        inside = {kind for _, kinds in self._open for kind in kinds}
+        if not {tag for tag, _ in self._open} & {"script", "style"}:
+            self.words += data
+        if "text" in inside:
             self.texts[-1] += data
+        if self.spoken and inside & {"en", "zh"}:
+            language, said = self.spoken[-1]
+            self.spoken[-1] = language, said + data
 
 
-def pairs(texts: list[str]) -> list[SideBySide]:
-    return [
-        SideBySide(
-            answer(Prompt((Message("user", text),)), text), answer("other", text[::-1]), {"gold": (1.0, 0.0)}
-        )
-        for text in texts
-    ]
+def page_of(evaluation: Mapping[str, Any]) -> Page:
+    return Page(render_report(json.loads(json.dumps(evaluation))))
+
+
+@cache
+def usual_words() -> str:
+    return page_of(rich()).words
+
+
+def with_value(path: str, value: object) -> dict[str, Any]:
+    """A rich evaluation in which one value, named by keys and places, is another."""
+    evaluation = rich()
+    at: Any = evaluation
+    *way, last = [int(key) if key.isdigit() else key for key in path.split("/")]
+    for key in way:
+        at = at[key]
+    assert at[last] != value
+    at[last] = value
+    return evaluation
 
 
 def test_every_text_stands_as_it_was_written() -> None:
-    page = Page(render_report(evaluation(), pairs(NASTY), []))
+    evaluation = rich(samples=len(NASTY)) | {"disagreements": [], "probes": [], "episodes": []}
+    for sample, text in zip(evaluation["samples"], NASTY, strict=True):
+        sample["prompt"] = text
+        sample["policy"]["response"], sample["baseline"]["response"] = text, text[::-1]
+    page = page_of(evaluation)
     assert page.texts == [shown for text in NASTY for shown in (text, text, text[::-1])]
-    assert {"script", "img", "iframe", "link", "object", "form"}.isdisjoint(page.tags)
-    assert page.tags.count("style") == 1
+    assert {"img", "iframe", "link", "object", "form", "think"}.isdisjoint(page.tags)
+    assert page.tags.count("style") == page.tags.count("script") == 1
     assert not [name for name, _ in page.attributes if name.startswith("on")]
 
 
-def test_names_and_groups_are_escaped_too() -> None:
+def test_everything_else_that_was_read_is_escaped_too() -> None:
     bad = "<script>x</script>"
-    gold = comparison([1.0], [0.0])
-    page = Page(
-        render_report(
-            evaluation(
-                experiment=bad,
-                policy=bad,
-                baseline=bad,
-                notes=(bad,),
-                judgements=(Judgement(bad, bad, gold, {bad: {bad: gold}}),),
-            ),
-            pairs([bad]),
-            [],
-        )
-    )
-    assert "script" not in page.tags
+
+    def spoilt(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: spoilt(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [spoilt(one) for one in value]
+        return bad if isinstance(value, str) and value not in kept else value
+
+    kept = {"gold", "judge", "reward", "longer", "sft", "best-of-n"}  # what these name is looked up
+    evaluation = spoilt(rich())
+    for judgement in evaluation["judgements"]:
+        judgement["groups"] = {bad: {bad: judgement["overall"]}}
+    evaluation["environment"] = {bad: bad}
+    page = page_of(evaluation)
+    assert page.tags.count("script") == 1
+    assert page.words.count(bad) > 50
 
 
-def test_needs_no_network() -> None:
-    html = render_report(evaluation(), pairs(["x"]), [{"step": n, "kl": 0.1 * n} for n in range(5)])
-    assert not re.findall(r"(?:src|href|url)\s*[=(]", html)
-    assert not re.findall(r"https?://", html)
+def test_needs_no_network_and_runs_no_script_but_its_own() -> None:
+    html = render_report(rich())
+    page = Page(html)
+    asking = {"src", "srcset", "action", "data", "poster", "background", "xlink:href", "ping", "formaction"}
+    assert asking.isdisjoint(name for name, _ in page.attributes)
+    assert all((value or "").startswith("#") for name, value in page.attributes if name == "href")
+    assert not re.findall(r"https?:|//[a-z]+\.|@import|url\((?!#)", html)
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.S)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'" in html
     assert "prefers-color-scheme: dark" in html
     assert 'name="viewport"' in html
 
 
 def test_control_characters_and_lone_surrogates_are_spelled_out() -> None:
-    html = render_report(evaluation(), pairs(["a\x00b\ud800c"]), [])
+    evaluation = rich(samples=1) | {"disagreements": [], "probes": [], "episodes": []}
+    evaluation["samples"][0]["prompt"] = "a\x00b\ud800c"
+    html = render_report(evaluation)
     assert Page(html).texts[0] == "a\\u0000b\\ud800c"
     html.encode("utf-8")
 
 
-def test_says_what_was_found() -> None:
-    quality = RewardQuality(
-        pairs=120,
-        prompts=100,
-        accuracy=Interval(0.71, 0.62, 0.79),
-        longer=point(0.4),
-        length_rule="shorter",
-        length=Interval(0.6, 0.5, 0.7),
-        ece=0.043,
-        bins=(Bin(0.5, 0.55, 10, 0.52, 0.6), Bin(0.9, 0.95, 10, 0.93, 0.8)),
-        mean_margin=1.0,
-        truth=point(0.8),
-        label_agreement=0.78,
-    )
-    lines = [{"step": 0, "eval/kl": 0.0}, *({"step": n, "kl": n, "score": -n} for n in range(1, 4))]
-    words = Page(render_report(evaluation(reward_quality=quality), [], lines)).words
-    for said in ("ppo-1 beats sft-1", "90.0%", "sums", "71.0%", "the shorter answer is right", "0.043"):
+@pytest.mark.parametrize(
+    ("path", "value", "shown"),
+    [
+        ("headline/en", "It is so by 12.34%.", "It is so by 12.34%."),
+        ("prompts", 271, "271 held-out prompts"),
+        ("judgements/0/overall/win_rate/estimate", 0.8765, "87.6%"),  # half to even, as the computer has it
+        ("judgements/1/overall/wins", 187, "187 won"),
+        ("judgements/0/overall/policy/estimate", 0.7777, "0.778"),
+        ("judgements/2/length_controlled/low", 0.3217, "32.2%"),
+        ("judgements/0/groups/family/sums/win_rate/high", 0.9931, "99.3%"),
+        ("judgements/0/groups/held_out/combination/prompts", 43, "n = 43"),
+        ("parts/right/difference/estimate", 0.1789, "+0.18"),
+        ("parts/kept/baseline/estimate", 0.5151, "51.5% → "),
+        ("figures/baseline/distinct_2", 0.4321, "0.432"),
+        ("kl_nats/high", 12.34, "12.3"),
+        ("kl_budget_nats", 37.5, "within the budget of 37.5"),
+        ("contenders/4/seconds", 3599.0, "59m 59s"),
+        ("contenders/2/kl_bound_nats", 1.955, "≤ 1.96"),
+        ("contenders/3/scores/judge/low", 0.1234, "0.12"),
+        ("best_of_n/3/scores/gold", 0.7531, "0.753"),
+        ("training/looks/5/episodes", 7654, "after 7,654 episodes"),
+        ("training/looks/2/gold", 0.7113, "40: 0.711"),
+        ("training/curves/entropy/159", [160, 0.0123], "160: 0.0123"),
+        ("doubts/length/same_length/prompts", 117, "(117)"),
+        ("doubts/noise/p_value", 0.0321, "p = 0.0321"),
+        ("doubts/memory/difference/low", -0.0511, "−0.05"),
+        ("doubts/forgetting/demonstrations", 251, "251 held-out demonstrations (careful)"),
+        ("doubts/cost/per_token", 1.2345, "1.23"),
+        ("reward_model/accuracy/estimate", 0.7123, "71.2%"),
+        ("reward_model/ceiling", 0.7913, "79.1%"),
+        ("reward_model/ece", 0.0571, "0.0571"),
+        ("reward_model/bins/2/observed", 0.6377, "63.8%"),
+        ("reward_model/by_length_difference/1/low", -23.0, "−23 … −5"),
+        ("reward_model/by_gold_margin/0/labels", 0.6111, "61.1%"),
+        ("learning/forecast/accuracy", 0.7219, "72.2%"),
+        ("learning/sft/0/loss", 0.6789, "0.679"),
+        ("probes/0/preferred/estimate", 0.6411, "64.1%"),
+        ("probes/1/gold_change/estimate", -0.1599, "−0.160"),
+        ("disagreements/0/scores/reward", [3.456, -0.4], "3.46"),
+        ("samples/0/policy/scores/judge", 2.718, "2.72"),
+        ("samples/1/baseline/tokens", 41, "41 tokens"),
+        ("episodes/3/score", 1.357, "score 1.36"),
+        ("lineage/0/seconds", 4000.0, "1h 6m"),
+        ("environment/threads", 23, "23"),
+        ("seed", 31337, "31337"),
+    ],
+)
+def test_what_stands_in_the_file_stands_on_the_page(path: str, value: object, shown: str) -> None:
+    before, after = usual_words(), page_of(with_value(path, value)).words
+    assert after.count(shown) > before.count(shown)
+
+
+def test_says_what_is_not_known() -> None:
+    words = page_of(real_input()).words
+    assert "There is no gold rater for these prompts" in words
+    assert "It cannot be told here." in words
+    assert "It may be: p = 0.31." in words
+    assert "No episodes were kept" in words
+    assert "not known" in words
+    assert "Win rate by gold" not in words
+    bare = real_input() | {
+        "judgements": [],
+        "contenders": [],
+        "best_of_n": [],
+        "training": None,
+        "reward_model": None,
+        "samples": [],
+        "lineage": [],
+    }
+    words = page_of(bare).words
+    for said in ("Nobody judged", "No other way was tried", "Nothing is known of its training", "no samples"):
         assert said in words
-    for said in ("KL from the reference, nats a response", "demo/sft-1", "1m 1s", "base model base"):
-        assert said in " ".join(words.split())
-    assert "Entropy" not in words  # no such figure was logged
 
 
-def test_the_headline_follows_the_interval() -> None:
-    assert headline(evaluation()).startswith("ppo-1 beats sft-1: it wins 90.0% of 10 held-out prompts")
-    even = Judgement("gold", "gold", comparison([0.0, 1.0] * 5, [1.0, 0.0] * 5))
-    worse = Judgement("gold", "gold", comparison([0.0] * 5, [1.0] * 5))
-    assert "cannot be told from sft-1" in headline(evaluation(judgements=(even,)))
-    assert "loses to sft-1" in headline(evaluation(judgements=(worse,)))
-    assert "nobody judged" in headline(evaluation(judgements=()))
+def test_a_file_of_another_version_is_no_report() -> None:
+    evaluation = rich()
+    del evaluation["kl_budget_nats"]
+    with pytest.raises((KeyError, UndefinedError), match="kl_budget_nats"):
+        render_report(evaluation)
 
 
-def test_warns_of_what_spoils_a_result() -> None:
-    assert list(warnings(evaluation())) == []
-    rose = Judgement("reward", "reward", comparison([2.0] * 5, [1.0] * 5))
-    fell = Judgement("gold", "gold", comparison([0.0] * 5, [1.0] * 5))
-    for changes, said in (
-        ({"prompts": 20}, "Only 20 prompts"),
-        ({"judgements": (fell, rose)}, "Over-optimisation: the reward rose by 1"),
-        ({"kl_nats": point(30.0)}, "30.0 nats from the baseline"),
-        ({"policy_figures": figures(end_rate=0.5)}, "Only 50% of the policy's answers end"),
-        ({"policy_figures": figures(length=20.0)}, "grew from 10.0 tokens to 20.0"),
-        ({"policy_figures": figures(length=1.2)}, "ends at once"),
-        ({"policy_figures": figures(distinct_2=0.1)}, "Variety fell"),
-        ({"notes": ("something else",)}, "something else"),
-    ):
-        (warning,) = warnings(evaluation(**changes))
-        assert said in warning
+def test_both_languages_say_everything() -> None:
+    for evaluation in (rich(), real_input()):
+        spoken = page_of(evaluation).spoken
+        assert len(spoken) > 200
+        languages = [language for language, _ in spoken]
+        assert languages.count("en") == languages.count("zh")
+        assert not [said for language, said in spoken if language == "en" and re.search("[一-鿿]", said)]
+    assert all(words.en and words.zh for words in NAMES.values())
 
 
-def test_a_rise_that_may_be_chance_is_no_over_optimisation() -> None:
-    maybe = Judgement("reward", "reward", comparison([2.0, 0.0, 1.2], [1.0, 1.0, 1.0]))
-    fell = Judgement("gold", "gold", comparison([0.0] * 5, [1.0] * 5))
-    assert maybe.overall.difference.estimate > 0
-    assert list(warnings(evaluation(judgements=(fell, maybe)))) == []
+def test_shows_english_without_its_script() -> None:
+    html = render_report(rich())
+    assert '<html lang="en" data-lang="en">' in html
+    assert '[data-lang="en"] .zh, [data-lang="zh"] .en { display: none; }' in html
 
 
 def test_the_better_answer_is_marked() -> None:
-    one = SideBySide(answer("p", "x"), answer("p", "y"), {"gold": (0.25, 0.75), "judge": (0.5, 0.5)})
-    html = render_report(evaluation(), [one], [])
-    assert re.findall(r'<span class="won">(.*?)</span>', html) == ["gold 0.75"]
+    evaluation = rich(samples=1) | {"disagreements": []}
+    for side, gold in (("policy", 0.25), ("baseline", 0.75)):
+        evaluation["samples"][0][side]["scores"] = {"gold": gold, "judge": 0.5}
+    html = render_report(evaluation)
+    (won,) = re.findall(r'<span class="won">(.*?0\.\d+)</span>', html)
+    assert won.endswith("0.75")
+    assert 'data-winner="baseline"' in html
 
 
-def test_samples_are_plain_rows() -> None:
-    row = json.loads(json.dumps(pairs(["你好"])[0].as_json(), ensure_ascii=False))
-    assert row["policy"] == {"response": "你好", "tokens": 3, "finish": "eos", "scores": {"gold": 1.0}}
-    assert row["baseline"]["scores"] == {"gold": 0.0}
-
-
-def points_of(svg: str) -> list[tuple[float, ...]]:
-    line = ElementTree.fromstring(svg).find("polyline")
-    assert line is not None
-    return [tuple(map(float, pair.split(","))) for pair in line.attrib["points"].split()]
-
-
-def test_charts_are_well_formed_and_to_scale() -> None:
-    (x0, y0), (x1, y1), (x2, y2) = points_of(line_chart("a <b>", [(0, 1.0), (1, 2.0), (2, 4.0)]))
-    assert x1 - x0 == x2 - x1 > 0
-    assert (y1 - y2) / (y0 - y1) == 2 or abs((y1 - y2) - 2 * (y0 - y1)) < 0.2
-    assert y2 < y0  # more is higher up
-    chart = ElementTree.fromstring(interval_chart("t", [("<x>", Interval(0.6, 0.55, 0.7))], 0.5))
-    assert [circle.attrib["class"] for circle in chart.iter("circle")] == ["dot good"]
-    assert "<x>" in [text.text for text in chart.iter("text")]
-    assert len(points_of(reliability_chart("t", [(0.55, 0.5), (0.9, 0.8)]))) == 2
-
-
-def test_charts_take_what_training_logs() -> None:
-    nan = float("nan")
-    assert line_chart("t", [(0, nan), (1, 1.0)]) == ""
-    assert len(points_of(line_chart("t", [(0, 1.0), (1, nan), (2, 1.0)]))) == 2
-    assert interval_chart("t", [], 0.5) == ""
-    assert reliability_chart("t", []) == ""
+def test_the_largest_stays_small() -> None:
+    evaluation = largest()
+    assert len(evaluation["samples"]) == 256
+    assert len(evaluation["episodes"]) == 72
+    html = render_report(evaluation)
+    assert html.count('class="sample"') == 256 + len(evaluation["disagreements"])
+    assert len(html.encode()) < 5_000_000
