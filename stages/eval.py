@@ -1,61 +1,59 @@
 """A policy against its SFT parent on prompts that no training saw.
 
-Both answer the same prompts with the same seeds. The pairs are judged by gold where the prompts come from the
-embedded world, by a judge (a reward model that neither trained the policy nor picked its checkpoint), and by
-the reward of the configuration. What comes out is `evaluation.json`, `samples.jsonl` and `report.html`.
+Both answer the same prompts with the same seeds, and so do the other ways of improving that parent: best-of-n
+and what `stage=study` trained. They are judged by gold where the prompts come from the embedded world, by a
+judge (a reward model that neither trained the policy nor picked its checkpoint), and by the reward of the
+configuration. What comes out is `evaluation.json`, `samples.jsonl` and `report.html`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-import torch
-
-from rlhf.algos.statistics import Interval, bootstrap_mean
-from rlhf.config import Config, EvalStage
-from rlhf.demo.gold import gold
-from rlhf.demo.tasks import WORLD
-from rlhf.errors import DataError
-from rlhf.evaluation.answers import Answer, score_answers
+from rlhf.config import Config
+from rlhf.evaluation import measures
+from rlhf.evaluation.answers import Answer
+from rlhf.evaluation.cautions import cautions, gaps
+from rlhf.evaluation.doubts import Draws
 from rlhf.evaluation.figures import figures, sequence_kl_nats
-from rlhf.evaluation.inputs import find_inputs, judge_folder, saved_quality, training_warnings
+from rlhf.evaluation.forgetting import Losses, losses
+from rlhf.evaluation.inputs import find_inputs, saved_quality, training_warnings
 from rlhf.evaluation.lineage import lineage
-from rlhf.evaluation.report import SideBySide, render_report
-from rlhf.evaluation.summary import Evaluation, Judgement
+from rlhf.evaluation.looks import episodes_of, training_of
+from rlhf.evaluation.measures import Findings
+from rlhf.evaluation.panel import mark
+from rlhf.evaluation.probes import CHANGES, PROBED, Changed, change
+from rlhf.evaluation.report import render_report
+from rlhf.evaluation.summary import Evaluation
 from rlhf.evaluation.table import print_summary
-from rlhf.evaluation.win_rate import compare, compare_by
-from rlhf.metrics import read_metrics
-from rlhf.models.loading import load_tokenizer
-from rlhf.models.reward_model import load_reward_model
-from rlhf.rewards import (
-    ModelReward,
-    Reward,
-    Scored,
-    Scores,
-    build_reward,
-    needs_model,
-    reward_files,
-    same_tokens,
-)
+from rlhf.records import Prompt
+from rlhf.rewards import reward_files, same_tokens
 from rlhf.runs import Manifest
+from rlhf.runs.artifact import from_model_folder
+from rlhf.runs.plain import plain
+from rlhf.training.seeds import sub_seed
+from stages.eval_setup import (
+    Cast,
+    environment,
+    eval_stage,
+    gold_reward,
+    made_by,
+    reads_demonstrations,
+    set_up,
+)
 from stages.policies import Speaker, load_speaker, sampling_of
-from stages.shared import Session, encoder_for, experiment_of, load_prompts, session
-
-GROUPED_BY = ("family", "language")
+from stages.shared import Session, experiment_of, session
 
 
-class Answers(NamedTuple):
-    """Of both sides to the same prompts."""
+@dataclass(frozen=True)
+class Answers:
+    """Everybody's answers by who gave them (see `Findings`), and what is known of them without a judge."""
 
-    policy: list[Answer]
-    baseline: list[Answer]
-
-
-class Judged(NamedTuple):
-    """A judgement with the scores behind it, the policy's and the baseline's."""
-
-    judgement: Judgement
-    scores: list[list[float]]
+    sets: Mapping[str, Sequence[Answer]]
+    kl_nats: Mapping[str, Sequence[float]]
+    probes: Mapping[str, Changed]
+    losses: tuple[Losses, Losses] | None
 
 
 def run(cfg: Config) -> Manifest:
@@ -66,7 +64,8 @@ def run(cfg: Config) -> Manifest:
         DataError: no prompt was held out.
     """
     inputs = find_inputs(cfg.inputs, experiment_of(cfg))
-    with session(cfg, inputs, ("prompts",), reward_files(cfg.reward)) as here:
+    data = ("prompts", "demonstrations") if reads_demonstrations(cfg) else ("prompts",)
+    with session(cfg, inputs, data, reward_files(cfg.reward)) as here:
         manifest = here.run.manifest or evaluate(here)
         print_summary(here.run.path, manifest)
         return manifest
@@ -74,126 +73,124 @@ def run(cfg: Config) -> Manifest:
 
 def evaluate(here: Session) -> Manifest:
     """Samples, judges, measures, writes, and finishes the run."""
-    cfg = here.cfg
-    policy = load_speaker(cfg, here.inputs["policy"], here.machine)
-    baseline = load_speaker(cfg, here.inputs["baseline"], here.machine)
-    answers = sample_both(here, policy, baseline)
-    judged = [
-        judge(here, name, says, reward, answers) for name, says, reward in judges(here, policy, answers)
-    ]
-    evaluation = measure(here, policy, baseline, answers, tuple(one.judgement for one in judged))
-    write(here, evaluation, answers, judged)
+    cast = set_up(here)
+    answers = ask(here, cast)
+    found = judge(here, cast, answers)
+    evaluation = conclude(here, cast, found)
+    write(here, evaluation, found)
     here.log.close()
     return here.run.finish(
-        "evaluation", metrics=evaluation.metrics(), resolved=here.machine.resolved, seed=cfg.seed
+        "evaluation", metrics=evaluation.metrics(), resolved=here.machine.resolved, seed=here.cfg.seed
     )
 
 
-def sample_both(here: Session, policy: Speaker, baseline: Speaker) -> Answers:
-    """Answers of both to the held-out prompts, with the same seeds."""
-    stage, cfg = eval_stage(here.cfg), here.cfg
-    prompts = load_prompts(cfg, policy.encoder, stage.response_length).test[: stage.num_prompts]
-    if not prompts:
-        raise DataError(
-            f"no prompt was held out: data.test_fraction={cfg.data.test_fraction} of the prompts is none; "
-            "raise it, or data.limit"
-        )
-    both = [
-        speaker.answers(prompts, sampling_of(cfg, stage, speaker), seed=cfg.seed)
-        for speaker in (policy, baseline)
-    ]
-    return Answers(*both)
+def ask(here: Session, cast: Cast) -> Answers:
+    """Everybody answers the held-out prompts; then best-of-n's pool, prompts of the training, and probes."""
+    cfg, stage, policy, baseline = here.cfg, eval_stage(here.cfg), cast.policy, cast.baseline
 
+    def said(
+        speaker: Speaker, prompts: Sequence[Prompt], seed: int = cfg.seed, count: int = 1
+    ) -> list[Answer]:
+        sampling = sampling_of(cfg, stage, speaker)
+        return speaker.answers(prompts, sampling, seed=seed, per_prompt=count) if prompts else []
 
-def judges(here: Session, policy: Speaker, answers: Answers) -> Iterator[tuple[str, str, Reward]]:
-    """Who judges: name, what it is in words, and the scores it gives; those of most authority first."""
-    cfg, inputs = here.cfg, here.inputs
-
-    def reward_model(folder: str) -> Reward:
-        remote_code = cfg.model.trust_remote_code
-        model = load_reward_model(folder, dtype=here.machine.dtype, trust_remote_code=remote_code)
-        encoder = encoder_for(cfg, model, load_tokenizer(folder, trust_remote_code=remote_code))
-        on_device = model.to(here.machine.device)  # pyright: ignore[reportArgumentType]
-        return ModelReward(on_device, encoder, policy_encoder=policy.encoder)
-
-    if all(answer.prompt.fields.get("world") == WORLD for answer in answers.policy):
-        yield "gold", "the gold rater of the embedded world", gold_reward
-    if folder := judge_folder(inputs):
-        yield "judge", "a judge trained on other pairs", reward_model(folder)
-    if "reward_model" in inputs or not needs_model(cfg.reward):
-        reward = build_reward(cfg.reward, lambda: reward_model(inputs["reward_model"].model))
-        yield "reward", f"the reward itself (reward={cfg.reward.kind})", reward
-
-
-def judge(here: Session, name: str, says: str, reward: Reward, answers: Answers) -> Judged:
-    """Scores both sides and compares them, over all prompts and by family and language."""
-    here.say(f"scores by {name}")
-    scores = score_answers(reward, answers.policy, answers.baseline)
-    drawn = {"seed": here.cfg.seed, "resamples": eval_stage(here.cfg).bootstrap}
-    groups = {
-        field: compare_by([str(answer.prompt.fields[field]) for answer in answers.policy], *scores, **drawn)
-        for field in GROUPED_BY
-        if all(field in answer.prompt.fields for answer in answers.policy)
+    sets = {
+        "policy": said(policy, cast.prompts),
+        "baseline": said(baseline, cast.prompts),
+        "itself": said(baseline, cast.prompts, sub_seed(cfg.seed, "itself")),
+        "seen/policy": said(policy, cast.seen),
+        "seen/baseline": said(baseline, cast.seen),
     }
-    return Judged(Judgement(name, says, compare(*scores, **drawn), groups), scores)
+    if stage.best_of > 1:
+        sets["pool"] = said(baseline, cast.prompts, sub_seed(cfg.seed, "best of n"), stage.best_of)
+    kl_nats = {"policy": distance(here, policy, baseline, sets["policy"])} if cast.same_tokens else {}
+    for trained in cast.study.policies:
+        artifact = from_model_folder("policy", trained.folder, ("policy",))
+        speaker, name = load_speaker(cfg, artifact, here.machine), f"trained/{trained.name}"
+        sets[name] = said(speaker, cast.prompts)
+        if same_tokens(speaker.encoder, baseline.encoder):
+            kl_nats[name] = distance(here, speaker, baseline, sets[name])
+
+    probes = {name: change(name, sets["baseline"][:PROBED], baseline.encoder) for name in CHANGES}
+    sets |= {f"probe/{name}": changed.answers for name, changed in probes.items()}
+    forgotten = None
+    if cast.demonstrations:
+        mine, other = (losses(one.model, one.encoder, cast.demonstrations) for one in (policy, baseline))
+        forgotten = mine, other
+    return Answers(sets, kl_nats, probes, forgotten)
 
 
-def measure(
-    here: Session, policy: Speaker, baseline: Speaker, answers: Answers, judgements: tuple[Judgement, ...]
-) -> Evaluation:
-    """Everything that the evaluation says, the distance between the two among it."""
-    stage, cfg = eval_stage(here.cfg), here.cfg
-    notes = training_warnings(here.inputs["policy"])
-    kl: Interval | None = None
-    if same_tokens(policy.encoder, baseline.encoder):
-        both = policy.model, baseline.model
-        nats = sequence_kl_nats(
-            *both, answers.policy, temperature=stage.temperature, pad_id=policy.encoder.pad_id
-        )
-        kl = bootstrap_mean(nats, seed=cfg.seed, n=stage.bootstrap)
-    else:
-        notes.append("The two have different tokens or templates: there is no KL between them.")
-    if judge_folder(here.inputs) is None:
-        notes.append("There is no judge apart from the reward: run stage=rm, or name one by inputs.judge.")
-    return Evaluation(
+def distance(here: Session, speaker: Speaker, baseline: Speaker, answers: Sequence[Answer]) -> list[float]:
+    """How far each answer is from what the baseline would say, in nats at the sampling temperature."""
+    both, heat = (speaker.model, baseline.model), eval_stage(here.cfg).temperature
+    return sequence_kl_nats(*both, answers, temperature=heat, pad_id=speaker.encoder.pad_id)
+
+
+def judge(here: Session, cast: Cast, answers: Answers) -> Findings:
+    """Every judge marks every answer, one judge after the other."""
+    verdicts: dict[str, Any] = {}
+    for one in cast.judges:
+        here.say(f"scores by {one.name}")
+        verdicts[one.name] = mark(one.load(), answers.sets)
+    stage = eval_stage(here.cfg)
+    return Findings(
+        sets=answers.sets,
+        pool_size=stage.best_of,
+        says={one.name: one.says for one in cast.judges},
+        verdicts=verdicts,
+        kl_nats=answers.kl_nats,
+        probes=answers.probes,
+        losses=answers.losses,
+        losses_by=cast.persona,
+        trained=cast.study.policies,
+        draws=Draws(here.cfg.seed, stage.bootstrap),
+    )
+
+
+def conclude(here: Session, cast: Cast, found: Findings) -> Evaluation:
+    """Everything that the evaluation says, its warnings and gaps last."""
+    stage, cfg, policy = eval_stage(here.cfg), here.cfg, here.inputs["policy"]
+    judged = measures.judgements(found)
+    training = training_of(policy, gold_reward if "gold" in found.verdicts else None, found.draws)
+    rows = [row for row, _ in zip(measures.sample_rows(found), range(stage.show), strict=False)]
+    evaluation = Evaluation(
         experiment=cfg.name,
-        policy=policy.name,
-        baseline=baseline.name,
-        prompts=len(answers.policy),
+        policy=cast.policy.name,
+        baseline=cast.baseline.name,
+        prompts=len(cast.prompts),
         seed=cfg.seed,
         temperature=stage.temperature,
         response_length=stage.response_length,
-        judgements=judgements,
-        policy_figures=figures(answers.policy, seed=cfg.seed, resamples=stage.bootstrap),
-        baseline_figures=figures(answers.baseline, seed=cfg.seed, resamples=stage.bootstrap),
-        kl_nats=kl,
+        command=here.run.opening.command,
+        configuration=(here.run.path / "config.yaml").read_text(encoding="utf-8"),
+        environment=environment(here),
+        judgements=judged,
+        parts=measures.gold_parts(found),
+        figures={name: figures(found.sets[name], **found.draws.named) for name in ("policy", "baseline")},
+        kl_nats=found.kl,
         kl_budget_nats=cfg.kl.budget,
-        reward_quality=saved_quality(here.inputs),
+        contenders=measures.contenders(found, made_by(policy), made_by(here.inputs["baseline"])),
+        best_of_n=measures.best_of_n(found),
+        training=training,
+        doubts=measures.doubts(found, judged),
+        reward_model=saved_quality(here.inputs),
+        probes=measures.probes(found),
+        disagreements=measures.worst_disagreements(found),
+        learning=cast.study.learning,
+        samples=tuple(rows),
+        episodes=tuple(episodes_of(policy, training)),
         lineage=tuple(lineage(here.inputs, Path(cfg.runs_dir))),
-        notes=tuple(notes),
+    )
+    return replace(
+        evaluation,
+        warnings=tuple(cautions(evaluation, training_warnings(policy))),
+        missing=tuple(gaps(evaluation)),
     )
 
 
-def write(here: Session, evaluation: Evaluation, answers: Answers, judged: Sequence[Judged]) -> None:
+def write(here: Session, evaluation: Evaluation, found: Findings) -> None:
     """`evaluation.json`, `samples.jsonl` with every pair, and the report."""
-    pairs = [
-        SideBySide(mine, other, {one.judgement.name: (one.scores[0][i], one.scores[1][i]) for one in judged})
-        for i, (mine, other) in enumerate(zip(*answers, strict=True))
-    ]
-    curves = read_metrics(Path(here.inputs["policy"].path) / "metrics.jsonl")
-    shown = pairs[: eval_stage(here.cfg).show]
-    here.run.write_json("evaluation.json", evaluation.as_json())
-    here.run.write_jsonl("samples.jsonl", (pair.as_json() for pair in pairs))
-    here.run.write_text("report.html", render_report(evaluation, shown, curves))
-
-
-def gold_reward(batch: Sequence[Scored]) -> Scores:
-    """What the embedded world's own rater gives."""
-    scores = [gold(scored.prompt, scored.response).total for scored in batch]
-    return Scores(torch.tensor(scores, dtype=torch.float32))
-
-
-def eval_stage(cfg: Config) -> EvalStage:
-    """The stage's options."""
-    assert isinstance(cfg.stage, EvalStage)
-    return cfg.stage
+    saved = plain(evaluation.as_json())
+    here.run.write_json("evaluation.json", saved)
+    here.run.write_jsonl("samples.jsonl", measures.sample_rows(found))
+    here.run.write_text("report.html", render_report(saved))

@@ -160,6 +160,9 @@ class EvalStage(Section):
     temperature: Positive = 0.7
     bootstrap: Count = Field(default=2000, description="resamples of an interval")
     show: Count = Field(default=24, description="side-by-side samples in the report")
+    best_of: int = Field(
+        default=16, ge=0, description="answers of the baseline a prompt, for best-of-n; 0 or 1: none"
+    )
 
 
 class AllStage(Section):

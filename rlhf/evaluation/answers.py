@@ -7,7 +7,7 @@ from typing import Any
 
 from rlhf.data.encoding import Encoded, Encoder
 from rlhf.records import Prompt
-from rlhf.rewards import Reward, Scored
+from rlhf.rewards import Scored
 from rlhf.rollout.base import Request, RolloutEngine, Sampling
 
 
@@ -74,17 +74,6 @@ def request_seed(seed: int, prompt: Prompt, number: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def score_answers(reward: Reward, *sets: Sequence[Answer]) -> list[list[float]]:
-    """Scores of several policies' answers, a list for each.
-
-    An answer that two policies share is scored once, so that it is a tie however the arithmetic rounds.
-    """
-    distinct = {_sameness(answer): answer.scored for answers in sets for answer in answers}
-    total_B = reward(list(distinct.values())).total.tolist()
-    score_of = dict(zip(distinct, total_B, strict=True))
-    return [[score_of[_sameness(answer)] for answer in answers] for answers in sets]
-
-
 def answer_row(answer: Answer) -> dict[str, Any]:
     """The answer as plain values, a line of a JSONL file; the prompt as TRL's formats have it."""
     content = answer.prompt.content
@@ -98,7 +87,3 @@ def answer_row(answer: Answer) -> dict[str, Any]:
         "finish": answer.finish,
         "fields": dict(answer.prompt.fields),
     }
-
-
-def _sameness(answer: Answer) -> tuple[object, ...]:
-    return answer.prompt.key, answer.text, answer.response_ids, answer.finish

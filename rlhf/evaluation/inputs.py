@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from rlhf.config import InputsConfig
 from rlhf.errors import InputError
+from rlhf.evaluation.contenders import find_study
 from rlhf.evaluation.lineage import parent
 from rlhf.evaluation.reward_quality import RewardQuality
 from rlhf.runs import Artifact, Experiment
@@ -18,7 +19,7 @@ EMBEDDED = "embedded"
 
 
 def find_inputs(inputs: InputsConfig, experiment: Experiment) -> dict[str, Artifact]:
-    """policy and baseline always; reward_model and judge where there are any, by role.
+    """policy and baseline always; reward_model, judge and a study of both where there are any, by role.
 
     Raises:
         InputError: no policy, nothing to compare it with, or a named input that is not fit.
@@ -30,6 +31,8 @@ def find_inputs(inputs: InputsConfig, experiment: Experiment) -> dict[str, Artif
         found["reward_model"] = reward_model
     if inputs.judge:
         found["judge"] = experiment.resolve("judge", inputs.judge, stage="eval")
+    if study := find_study(experiment, found["baseline"], reward_model):
+        found["study"] = study
     return found
 
 
@@ -78,13 +81,10 @@ def judge_folder(inputs: Mapping[str, Artifact]) -> str | None:
     return artifact.model if "judge" in inputs else None
 
 
-def training_warnings(policy: Artifact) -> list[str]:
-    """What the policy's own training warned of (`warnings.json`)."""
+def training_warnings(policy: Artifact) -> dict[str, str]:
+    """What the policy's own training warned of (`warnings.json`), by name."""
     path = Path(policy.path) / "warnings.json"
-    if not path.is_file():
-        return []
-    warned: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return [f"While it was trained: {text}." for text in warned.values()]
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def saved_quality(inputs: Mapping[str, Artifact]) -> RewardQuality | None:

@@ -1,17 +1,52 @@
 """How good a reward model is on held-out pairs, beside a baseline that looks at length alone."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from rlhf.algos.calibration import Bin, calibration
 from rlhf.algos.preference import pair_accuracy
 from rlhf.algos.statistics import Interval, wilson
+from rlhf.evaluation.groups import fields_of, members
 from rlhf.records import Preference
 
 Rule = Literal["longer", "shorter"]
+BINS = 5
+
+
+@dataclass(frozen=True)
+class Group:
+    """The pairs of one kind of prompt."""
+
+    pairs: int
+    accuracy: Interval
+    truth: Interval | None
+
+
+@dataclass(frozen=True)
+class LengthBin:
+    """Pairs whose chosen answer is between `low` and `high` characters longer than the rejected one."""
+
+    low: float
+    high: float
+    pairs: int
+    accuracy: Interval
+    truth: Interval | None
+
+
+@dataclass(frozen=True)
+class MarginBin:
+    """Pairs whose answers are `low` to `high` apart by gold; `labels` is the share of right labels."""
+
+    low: float
+    high: float
+    pairs: int
+    accuracy: Interval
+    truth: Interval | None
+    labels: float
 
 
 @dataclass(frozen=True)
@@ -35,6 +70,10 @@ class RewardQuality:
     mean_margin: float
     truth: Interval | None
     label_agreement: float | None
+    ceiling: float | None = None
+    by_length_difference: tuple[LengthBin, ...] = ()
+    by_group: Mapping[str, Mapping[str, Group]] = field(default_factory=dict[str, Mapping[str, Group]])
+    by_gold_margin: tuple[MarginBin, ...] | None = None
 
     @property
     def summary(self) -> str:
@@ -67,31 +106,98 @@ def reward_quality(
     decided = [i for i, pair in enumerate(pairs) if pair.probability != 0.5 and pair.weight > 0]
     if not decided:
         return None
-    differences = [chosen_scores[i] - rejected_scores[i] for i in decided]
-    judged = [pairs[i] for i in decided]
+    cases = _Cases([pairs[i] for i in decided], [chosen_scores[i] - rejected_scores[i] for i in decided])
+    judged = cases.pairs
     longer = [float(len(pair.chosen) - len(pair.rejected)) for pair in judged]
     sign = 1.0 if length_rule == "longer" else -1.0
-    labels = [pair.probability for pair in judged]
-    weights = [pair.weight for pair in judged]
-    table = calibration(differences, probability_B=labels, weight_B=weights)
-    truths = [pair.prompt.fields.get("clean") for pair in judged]
-    truth = agreement = None
-    if all(isinstance(value, bool) for value in truths):
-        right = [1.0 if value else 0.0 for value in truths]
-        truth = _accuracy(differences, right, weights, judged)
-        agreement = _accuracy([1.0] * len(judged), right, weights, judged).estimate
+    table = calibration(cases.differences, probability_B=cases.labels, weight_B=cases.weights)
+    agreement = cases.label_agreement
     return RewardQuality(
         pairs=len(judged),
         prompts=len({pair.prompt.key for pair in judged}),
-        accuracy=_accuracy(differences, labels, weights, judged),
-        longer=_accuracy(longer, labels, weights, judged),
+        accuracy=cases.accuracy(),
+        longer=replace(cases, differences=longer).accuracy(),
         length_rule=length_rule,
-        length=_accuracy([sign * value for value in longer], labels, weights, judged),
+        length=replace(cases, differences=[sign * value for value in longer]).accuracy(),
         ece=table.ece,
         bins=table.bins,
-        mean_margin=sum(w * d for w, d in zip(weights, differences, strict=True)) / sum(weights),
-        truth=truth,
+        mean_margin=sum(w * d for w, d in zip(cases.weights, cases.differences, strict=True))
+        / sum(cases.weights),
+        truth=cases.truth(),
         label_agreement=agreement,
+        ceiling=agreement,
+        by_length_difference=tuple(
+            LengthBin(low, high, len(part.pairs), part.accuracy(), part.truth())
+            for low, high, part in cases.binned(longer)
+        ),
+        by_group={
+            name: {
+                value: Group(len(places), part.accuracy(), part.truth())
+                for value, places in members(values).items()
+                for part in (cases.at(places),)
+            }
+            for name, values in fields_of([pair.prompt for pair in judged]).items()
+        },
+        by_gold_margin=_by_margin(cases),
+    )
+
+
+@dataclass(frozen=True)
+class _Cases:
+    """Pairs that decide, and by how much the model prefers the answer that is called chosen."""
+
+    pairs: list[Preference]
+    differences: list[float]
+
+    @property
+    def labels(self) -> list[float]:
+        return [pair.probability for pair in self.pairs]
+
+    @property
+    def weights(self) -> list[float]:
+        return [pair.weight for pair in self.pairs]
+
+    @property
+    def right(self) -> list[float] | None:
+        """1 where chosen is the better one in truth, else 0; None where that is not known of all."""
+        truths = [pair.prompt.fields.get("clean") for pair in self.pairs]
+        if not all(isinstance(value, bool) for value in truths):
+            return None
+        return [1.0 if value else 0.0 for value in truths]
+
+    @property
+    def label_agreement(self) -> float | None:
+        right = self.right
+        return None if right is None else _pair_rate([1.0] * len(right), right, self.weights)
+
+    def accuracy(self) -> Interval:
+        return _accuracy(self.differences, self.labels, self.weights, self.pairs)
+
+    def truth(self) -> Interval | None:
+        right = self.right
+        return None if right is None else _accuracy(self.differences, right, self.weights, self.pairs)
+
+    def at(self, places: Sequence[int]) -> "_Cases":
+        return _Cases([self.pairs[i] for i in places], [self.differences[i] for i in places])
+
+    def binned(self, values: Sequence[float]) -> Iterator[tuple[float, float, "_Cases"]]:
+        """Fifths by a value of each pair, with the least and greatest in each; equal values stay together."""
+        edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
+        bin_of = np.searchsorted(edges, values, side="left")
+        for number in np.unique(bin_of):
+            places = [int(place) for place in np.flatnonzero(bin_of == number)]
+            inside = [values[place] for place in places]
+            yield min(inside), max(inside), self.at(places)
+
+
+def _by_margin(cases: _Cases) -> tuple[MarginBin, ...] | None:
+    margins = [pair.prompt.fields.get("gold_margin") for pair in cases.pairs]
+    if cases.right is None or not all(isinstance(margin, (int, float)) for margin in margins):
+        return None
+    apart = [abs(float(margin)) for margin in margins if margin is not None]
+    return tuple(
+        MarginBin(low, high, len(part.pairs), part.accuracy(), part.truth(), part.label_agreement or 0.0)
+        for low, high, part in cases.binned(apart)
     )
 
 

@@ -1,11 +1,11 @@
 """Two policies on the same prompts, judged pair by pair."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rlhf.algos.statistics import Interval, bootstrap_mean
 from rlhf.errors import TrainingError
+from rlhf.evaluation.groups import members
 
 
 @dataclass(frozen=True)
@@ -33,23 +33,32 @@ def compare(
     Raises TrainingError where a score is not a number, ValueError where there is no prompt.
     """
     pairs = list(zip(policy_scores, baseline_scores, strict=True))
-    if any(mine != mine or other != other for mine, other in pairs):
-        raise TrainingError("a score is not a number, so that no winner can be told")
-    outcomes = [0.5 * ((mine > other) - (mine < other) + 1) for mine, other in pairs]
+    won = outcomes(policy_scores, baseline_scores)
 
     def mean(values: Sequence[float]) -> Interval:
         return bootstrap_mean(values, seed=seed, n=resamples)
 
     return Comparison(
         prompts=len(pairs),
-        wins=outcomes.count(1.0),
-        ties=outcomes.count(0.5),
-        losses=outcomes.count(0.0),
-        win_rate=mean(outcomes),
+        wins=won.count(1.0),
+        ties=won.count(0.5),
+        losses=won.count(0.0),
+        win_rate=mean(won),
         policy=mean(policy_scores),
         baseline=mean(baseline_scores),
         difference=mean([mine - other for mine, other in pairs]),
     )
+
+
+def outcomes(policy_scores: Sequence[float], baseline_scores: Sequence[float]) -> list[float]:
+    """For each prompt 1 where the policy's score is higher, 0.5 where both are equal, else 0.
+
+    Raises TrainingError where a score is not a number.
+    """
+    pairs = list(zip(policy_scores, baseline_scores, strict=True))
+    if any(mine != mine or other != other for mine, other in pairs):
+        raise TrainingError("a score is not a number, so that no winner can be told")
+    return [0.5 * ((mine > other) - (mine < other) + 1) for mine, other in pairs]
 
 
 def compare_by(
@@ -61,15 +70,12 @@ def compare_by(
     resamples: int,
 ) -> Mapping[str, Comparison]:
     """The same for each group of prompts, by name; `groups` runs parallel to the scores."""
-    members: dict[str, list[int]] = defaultdict(list)
-    for index, group in enumerate(groups):
-        members[group].append(index)
     return {
         group: compare(
-            [policy_scores[index] for index in members[group]],
-            [baseline_scores[index] for index in members[group]],
+            [policy_scores[place] for place in places],
+            [baseline_scores[place] for place in places],
             seed=seed,
             resamples=resamples,
         )
-        for group in sorted(members)
+        for group, places in members(groups).items()
     }

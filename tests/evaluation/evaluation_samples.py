@@ -2,10 +2,12 @@
 
 from rlhf.algos.statistics import Interval
 from rlhf.evaluation.answers import Answer
+from rlhf.evaluation.doubts import Doubts
 from rlhf.evaluation.figures import Figures
 from rlhf.evaluation.lineage import Step
 from rlhf.evaluation.summary import Evaluation, Judgement
 from rlhf.evaluation.win_rate import Comparison, compare
+from rlhf.evaluation.wording import Text
 from rlhf.records import Prompt
 
 
@@ -26,8 +28,12 @@ def point(value: float) -> Interval:
     return Interval(value, value, value)
 
 
+def judgement(name: str, policy: list[float], baseline: list[float], **more: object) -> Judgement:
+    return Judgement(name, Text(f"the {name}", f"{name} 评判"), comparison(policy, baseline), **more)  # type: ignore[arg-type]
+
+
 def evaluation(**changes: object) -> Evaluation:
-    gold = comparison([1.0] * 9 + [0.0], [0.0] * 9 + [1.0])
+    gold = judgement("gold", [1.0] * 9 + [0.0], [0.0] * 9 + [1.0])
     values: dict[str, object] = {
         "experiment": "demo",
         "policy": "ppo-1",
@@ -36,12 +42,24 @@ def evaluation(**changes: object) -> Evaluation:
         "seed": 0,
         "temperature": 0.7,
         "response_length": 64,
-        "judgements": (Judgement("gold", "the gold rater", gold, {"family": {"sums": gold}}),),
-        "policy_figures": figures(),
-        "baseline_figures": figures(),
+        "command": "python -m rlhf.run stage=eval",
+        "configuration": "name: demo",
+        "environment": {"device": "cpu"},
+        "judgements": (gold,),
+        "parts": None,
+        "figures": {"policy": figures(), "baseline": figures()},
         "kl_nats": Interval(5.25, 5.0, 5.5),
         "kl_budget_nats": 25.0,
-        "reward_quality": None,
+        "contenders": (),
+        "best_of_n": (),
+        "training": None,
+        "doubts": Doubts(None, None, None, None, None, None),
+        "reward_model": None,
+        "probes": (),
+        "disagreements": (),
+        "learning": None,
+        "samples": (),
+        "episodes": (),
         "lineage": (Step("demo/sft-1", "baseline", "sft", 61.0, "2026-01-02 03:04:05+00:00", "base", {}),),
     }
     return Evaluation(**(values | changes))  # type: ignore[arg-type]

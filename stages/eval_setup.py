@@ -1,0 +1,170 @@
+"""What an evaluation works with, from its inputs: policies, prompts, judges, and what a study left."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+import torch
+
+from rlhf.config import Config, EvalStage
+from rlhf.demo.gold import gold
+from rlhf.demo.tasks import WORLD
+from rlhf.errors import DataError
+from rlhf.evaluation.contenders import Study, Trained, read_study
+from rlhf.evaluation.forgetting import kept_demonstrations
+from rlhf.evaluation.inputs import judge_folder
+from rlhf.evaluation.panel import Judge
+from rlhf.evaluation.seen import ppo_run
+from rlhf.evaluation.wording import SAYS, says_reward
+from rlhf.models.loading import load_tokenizer
+from rlhf.models.reward_model import load_reward_model
+from rlhf.records import Demonstration, Prompt
+from rlhf.rewards import ModelReward, Reward, Scored, Scores, build_reward, needs_model, same_tokens
+from rlhf.runs import Artifact
+from rlhf.runs.provenance import git_revision, package_versions
+from stages.policies import Speaker, load_speaker, name_of
+from stages.shared import (
+    EMBEDDED_ROWS,
+    Session,
+    encoder_for,
+    load_demonstrations,
+    load_prompts,
+    source_of,
+)
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who answers what, and who judges.
+
+    `seen` are prompts that PPO trained on, `demonstrations` held-out ones (of `persona` alone where they say
+    who speaks); either is empty where it is not known.
+    """
+
+    policy: Speaker
+    baseline: Speaker
+    prompts: list[Prompt]
+    seen: list[Prompt]
+    demonstrations: list[Demonstration]
+    persona: str | None
+    judges: tuple[Judge, ...]
+    study: Study
+
+    @property
+    def same_tokens(self) -> bool:
+        """Whether policy and baseline speak in the same tokens, so that there is a KL between them."""
+        return same_tokens(self.policy.encoder, self.baseline.encoder)
+
+
+def set_up(here: Session) -> Cast:
+    """Loads what an evaluation needs; the judges' models wait until they are asked.
+
+    Raises:
+        DataError: no prompt was held out.
+    """
+    cfg, stage = here.cfg, eval_stage(here.cfg)
+    policy = load_speaker(cfg, here.inputs["policy"], here.machine)
+    baseline = load_speaker(cfg, here.inputs["baseline"], here.machine)
+    parts = load_prompts(cfg, policy.encoder, stage.response_length)
+    prompts = parts.test[: stage.num_prompts]
+    if not prompts:
+        raise DataError(
+            f"no prompt was held out: data.test_fraction={cfg.data.test_fraction} of the prompts is none; "
+            "raise it, or data.limit"
+        )
+    demonstrations, persona = held_out_demonstrations(cfg, policy)
+    return Cast(
+        policy,
+        baseline,
+        prompts,
+        seen_prompts(here, policy, parts.train),
+        demonstrations,
+        persona,
+        tuple(judges(here, policy, baseline, prompts)),
+        read_study(here.inputs.get("study")),
+    )
+
+
+def seen_prompts(here: Session, policy: Speaker, train: Sequence[Prompt]) -> list[Prompt]:
+    """At most `stage.num_prompts` that PPO took until the published checkpoint; none where unknown."""
+    stage, run = eval_stage(here.cfg), ppo_run(here.inputs["policy"])
+    if run is None or not run.same_data(here.cfg):
+        return []
+    if run.response_length != stage.response_length:
+        train = load_prompts(here.cfg, policy.encoder, run.response_length).train
+    return [train[place] for place in run.places(len(train), stage.num_prompts)]
+
+
+def reads_demonstrations(cfg: Config) -> bool:
+    """Whether there are demonstrations: the user's, or the embedded world's beside its prompts."""
+    return cfg.data.demonstrations is not None or source_of(cfg, "prompts") is None
+
+
+def held_out_demonstrations(cfg: Config, policy: Speaker) -> tuple[list[Demonstration], str | None]:
+    """At most `stage.num_prompts` of the test part, and the persona whose they are where that is known."""
+    if not reads_demonstrations(cfg):
+        return [], None
+    count = eval_stage(cfg).num_prompts
+    few = min(cfg.data.limit or EMBEDDED_ROWS["demonstrations"], EMBEDDED_ROWS["demonstrations"])
+    limited = cfg.model_copy(update={"data": cfg.data.model_copy(update={"limit": few})})
+    return kept_demonstrations(load_demonstrations(limited, policy.encoder).test, count)
+
+
+def judges(here: Session, policy: Speaker, baseline: Speaker, prompts: Sequence[Prompt]) -> Iterator[Judge]:
+    """Who judges, those of most authority first."""
+    cfg, inputs = here.cfg, here.inputs
+    common = policy.encoder if same_tokens(policy.encoder, baseline.encoder) else None
+
+    def reward_model(folder: str) -> Reward:
+        remote_code = cfg.model.trust_remote_code
+        model = load_reward_model(folder, dtype=here.machine.dtype, trust_remote_code=remote_code)
+        encoder = encoder_for(cfg, model, load_tokenizer(folder, trust_remote_code=remote_code))
+        on_device = model.to(here.machine.device)  # pyright: ignore[reportArgumentType]
+        return ModelReward(on_device, encoder, policy_encoder=common)
+
+    if all(prompt.fields.get("world") == WORLD for prompt in prompts):
+        yield Judge("gold", SAYS["gold"], lambda: gold_reward)
+    if folder := judge_folder(inputs):
+        yield Judge("judge", SAYS["judge"], lambda: reward_model(folder))
+    if "reward_model" in inputs or not needs_model(cfg.reward):
+        yield Judge(
+            "reward",
+            says_reward(cfg.reward.kind),
+            lambda: build_reward(cfg.reward, lambda: reward_model(inputs["reward_model"].model)),
+        )
+
+
+def gold_reward(batch: Sequence[Scored]) -> Scores:
+    """What the embedded world's own rater gives, with its parts."""
+    scores = [gold(scored.prompt, scored.response) for scored in batch]
+    names = scores[0].parts.keys() if scores else ()
+    return Scores(
+        torch.tensor([score.total for score in scores], dtype=torch.float32),
+        {name: torch.tensor([score.parts[name] for score in scores], dtype=torch.float32) for name in names},
+    )
+
+
+def made_by(artifact: Artifact) -> Trained:
+    """A policy as a contender: how it was made, and in what time; SFT's is what all of them have spent."""
+    manifest = artifact.manifest
+    method = manifest.stage if manifest and manifest.stage in ("sft", "ppo") else "policy"
+    seconds = manifest.seconds if manifest and method != "sft" else None
+    return Trained(name_of(artifact), method, Path(artifact.model), None, seconds)
+
+
+def environment(here: Session) -> dict[str, Any]:
+    """Where and with what this was computed."""
+    return {
+        **here.machine.resolved,
+        "python": python_version(),
+        **package_versions(),
+        "git": git_revision()[0],
+    }
+
+
+def eval_stage(cfg: Config) -> EvalStage:
+    """The stage's options."""
+    assert isinstance(cfg.stage, EvalStage)
+    return cfg.stage
