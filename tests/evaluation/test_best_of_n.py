@@ -58,7 +58,7 @@ def test_the_bound_of_the_distance() -> None:
 
 
 def test_the_bound_is_the_distance_of_the_best_of_distinct_answers() -> None:
-    # the best of n out of m equally likely answers, m large: sum_i p_i log(p_i m), p_i = (i^n - (i-1)^n) / m^n
+    # of m equally likely answers, m large: sum_i p_i log(p_i m), where p_i = (i^n - (i-1)^n) / m^n
     m, n = 4000, 4
     p = [((i**n) - (i - 1) ** n) / m**n for i in range(1, m + 1)]
     assert sum(q * math.log(q * m) for q in p) == pytest.approx(kl_bound_nats(n), abs=1e-3)
