@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 WIDTHS = (1280, 380)
+WAIT_MS = 180_000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,10 +62,10 @@ def _picture(
     page.route("**/*", asked)
     page.on("pageerror", lambda error: found.append(f"script: {error}"))
     page.on("console", lambda line: found.append(f"console: {line.text}") if line.type == "error" else None)
-    page.goto(f"{options.report.resolve().as_uri()}#{language}")
+    page.goto(f"{options.report.resolve().as_uri()}#{language}", timeout=WAIT_MS)
     if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
         found.append("scrolls sideways")
-    page.screenshot(path=options.out / f"{name}.png", full_page=True)
+    page.screenshot(path=options.out / f"{name}.png", full_page=True, timeout=WAIT_MS)
     page.close()
     return found
 

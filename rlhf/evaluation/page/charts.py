@@ -7,6 +7,7 @@ of it and walks through the points by the arrow keys.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -49,6 +50,7 @@ class Frame:
     width: int = 400
     height: int = 230
     shares: bool = False
+    shares_x: bool = False
     logarithmic: bool = False
     ticks_x: Sequence[float] | None = None
     diagonal: bool = False
@@ -74,8 +76,8 @@ def chart(title: Words, series: Sequence[Series], frame: Frame) -> Markup:
     body += _names(drawn, across, up, frame)
     return Markup(
         '<svg class="chart" viewBox="0 0 {} {}" role="img" tabindex="0" aria-label="{}" '
-        'data-en="{}" data-zh="{}">{}</svg>'
-    ).format(frame.width, frame.height, *_described(title, drawn, frame), Markup("").join(body))
+        'data-en="{}" data-zh="{}" data-axis-en="{}" data-axis-zh="{}">{}</svg>'
+    ).format(frame.width, frame.height, *_described(title, drawn, frame), *frame.x, Markup("").join(body))
 
 
 def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
@@ -105,17 +107,21 @@ def _axes(series: Sequence[Series], frame: Frame) -> tuple[Axis, Axis]:
 
 
 def _grid(across: Axis, up: Axis, frame: Frame) -> Markup:
-    form: Callable[[float], str] = (lambda y: percent(y).replace(".0%", "%")) if frame.shares else number
+    form: Callable[[float], str] = _whole_percent if frame.shares else number
     parts = [
         _line("grid", LEFT, up(y), across.end + 6, up(y))
         + _text(LEFT - 6, up(y) + 4, Words(form(y), form(y)), "end")
         for y in up.ticks()
     ]
     for x in frame.ticks_x if frame.ticks_x is not None else across.ticks():
-        shown = number(x)
+        shown = _whole_percent(x) if frame.shares_x else number(x)
         parts.append(_text(across(x), frame.height - BOTTOM + 16, Words(shown, shown), "middle"))
     parts.append(_text(across.end + 6, frame.height - 4, frame.x, "end", "axis"))
     return Markup("").join(parts)
+
+
+def _whole_percent(value: float) -> str:
+    return percent(value).replace(".0%", "%")
 
 
 def _series(series: Series, across: Axis, up: Axis, frame: Frame) -> Markup:
@@ -132,9 +138,11 @@ def _series(series: Series, across: Axis, up: Axis, frame: Frame) -> Markup:
         spread = f" [{form(point.low)}, {form(point.high)}]" if point.low is not None else ""
         kind = "pt chosen" if point.chosen else "pt small" if small else "pt"
         radius = 5 if point.chosen else 2 if small else 3.5
+        said = f"{(percent if frame.shares_x else number)(point.x)}: {form(point.y)}{spread}"
+        named = Markup(' data-en="{}" data-zh="{}"').format(*point.name) if point.name else ""
         parts.append(
-            Markup('<circle class="{}" cx="{}" cy="{}" r="{}"><title>{}: {}{}</title></circle>').format(
-                kind, x, y, radius, number(point.x), form(point.y), spread
+            Markup('<circle class="{}" cx="{}" cy="{}" r="{}"{}><title>{}</title></circle>').format(
+                kind, x, y, radius, named, said
             )
         )
     return Markup('<g class="{}" data-en="{}" data-zh="{}">{}</g>').format(
@@ -150,13 +158,27 @@ def _names(series: Sequence[Series], across: Axis, up: Axis, frame: Frame) -> li
         for point in one.points
         if (name := point.name or (one.name if point is one.points[-1] and one.name.en else None))
     ]
-    points = [(across(point.x), up(point.y)) for one in series for point in one.points]
+    drawn = [dot for one in series for dot in _dots(one, across, up)]
     return [
         Markup('<g class="{}">{}</g>').format(
             placed.label.kind, _text(placed.x, placed.y, placed.label.words, placed.anchor, "name")
         )
-        for placed in place(labels, points, frame.width, TOP)
+        for placed in place(labels, drawn, frame.width, TOP)
     ]
+
+
+def _dots(series: Series, across: Axis, up: Axis) -> list[tuple[float, float]]:
+    """Places that a series covers: its points, what lies between them on a line, the ends of intervals."""
+    points = [(across(point.x), up(point.y)) for point in series.points]
+    between = [
+        (x + share * (x_next - x), y + share * (y_next - y))
+        for (x, y), (x_next, y_next) in pairwise(points if series.line else [])
+        for share in (0.2, 0.4, 0.6, 0.8)
+    ]
+    ends = [
+        (across(point.x), up(y)) for point in series.points for y in (point.low, point.high) if y is not None
+    ]
+    return [*points, *between, *ends]
 
 
 def _chosen(point: Point, across: Axis, up: Axis) -> Markup:

@@ -64,7 +64,9 @@ def context(evaluation: Mapping[str, Any]) -> dict[str, Any]:
         if learning and learning["reward_model"]
         else None,
         "demonstrations": plots.demonstrations(learning["sft"]) if learning and learning["sft"] else [],
-        "probe_rows": [_probe(one) for one in evaluation["probes"]],
+        "probe_kind": probe_kind,
+        "field_name": field_name,
+        "value_name": value_name,
         "samples": samples,
         "few": FEW,
         "filters": list(_filters(samples, evaluation)),
@@ -78,9 +80,9 @@ def group_rows(judgement: Mapping[str, Any]) -> Iterator[tuple[Words, list[Row]]
     groups: Mapping[str, Mapping[str, Any]] = judgement["groups"]
     for field in [*(one for one in FIELDS if one in groups), *(one for one in groups if one not in FIELDS)]:
         yield (
-            Words("length of the prompt", "提示的长度") if field == "length" else name_of(field),
+            field_name(field),
             [
-                Row(both(_value(field, value)), compared["win_rate"], compared["prompts"])
+                Row(both(value_name(field, value)), compared["win_rate"], compared["prompts"])
                 for value, compared in _ordered(field, groups[field])
             ],
         )
@@ -98,7 +100,12 @@ def _ordered(field: str, groups: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return sorted(groups.items(), key=lambda one: order.index(one[0]) if one[0] in order else len(order))
 
 
-def _value(field: str, value: str) -> Words:
+def field_name(field: str) -> Words:
+    """What prompts are grouped by."""
+    return Words("length of the prompt", "提示的长度") if field == "length" else name_of(field)
+
+
+def value_name(field: str, value: str) -> Words:
     """A group's name; "family" as a value of held_out means a whole family held out."""
     if field == "held_out" and value == "family":
         return Words("family held out", "题型未见过")
@@ -142,7 +149,7 @@ def _quality_groups(quality: Mapping[str, Any]) -> Iterator[tuple[Words, list[Ro
     groups = [(title, by_length)] if by_length else []
     for field, values in quality["by_group"].items():
         groups.append(
-            (name_of(field), [(_value(field, value), row) for value, row in _ordered(field, values)])
+            (name_of(field), [(value_name(field, value), row) for value, row in _ordered(field, values)])
         )
     for name, rows in groups:
         yield (
@@ -152,10 +159,9 @@ def _quality_groups(quality: Mapping[str, Any]) -> Iterator[tuple[Words, list[Ro
         )
 
 
-def _probe(probe: Mapping[str, Any]) -> Row:
+def probe_kind(probe: Mapping[str, Any]) -> str:
     """A change that makes nothing better should not raise the reward: above a half is bad."""
-    kind = {"up": "down", "down": "up", "open": "open"}[side(probe["preferred"], 0.5)]
-    return Row(both(name_of(probe["name"])), probe["preferred"], kind=kind)
+    return {"up": "down", "down": "up", "open": "open"}[side(probe["preferred"], 0.5)]
 
 
 def _sample(row: Mapping[str, Any]) -> Sample:
@@ -178,7 +184,7 @@ def _filters(
     for field in ("family", "language"):
         values = sorted({str(sample.fields[field]) for sample in samples if field in sample.fields})
         if len(values) > 1:
-            yield field, name_of(field), [(value, _value(field, value)) for value in values]
+            yield field, name_of(field), [(value, value_name(field, value)) for value in values]
     if evaluation["judgements"]:
         policy, baseline = (Words(evaluation[side], evaluation[side]) for side in ("policy", "baseline"))
         winners = [("policy", policy), ("baseline", baseline), ("tie", Words("a tie", "平局"))]

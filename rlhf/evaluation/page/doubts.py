@@ -109,7 +109,11 @@ def _memory(figures: Mapping[str, Any], _: Mapping[str, Any]) -> Answer:
 def _forgetting(figures: Mapping[str, Any], _: Mapping[str, Any]) -> Answer:
     worse = len(figures["worse"])
     if worse:
-        return "bad", Words(f"Yes: worse in {worse} group(s).", f"是：有 {worse} 组变差。"), []
+        return (
+            "bad",
+            Words(f"Yes: worse in {worse} group{'s' * (worse > 1)}.", f"是：有 {worse} 组变差。"),
+            [],
+        )
     now, before = figures["policy_loss"], figures["baseline_loss"]
     if now and before and now["low"] > before["high"]:
         said = Words(

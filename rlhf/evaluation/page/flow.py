@@ -25,6 +25,7 @@ def flow(steps: Sequence[Mapping[str, Any]]) -> Markup:
     """From data through the runs to this evaluation; empty where nothing is known of where it came from."""
     if not steps:
         return Markup()
+    steps = _in_order(steps)
     place = {step["path"]: position for position, step in enumerate(steps)}
     served = [
         step["path"] for step in steps if step["role"] in ("policy", "baseline", "reward_model", "judge")
@@ -44,6 +45,17 @@ def flow(steps: Sequence[Mapping[str, Any]]) -> Markup:
     return Markup('<svg class="flow" viewBox="0 0 {} {}" aria-hidden="true">{}{}</svg>').format(
         WIDTH, height, head, Markup("").join(body)
     )
+
+
+def _in_order(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The steps as they stand, but each after those it takes something from: times may be equal."""
+    waiting, placed = list(steps), list[Mapping[str, Any]]()
+    while waiting:
+        left = {step["path"] for step in waiting}
+        ready = (step for step in waiting if left.isdisjoint(step["inputs"].values()))
+        placed.append(next(ready, waiting[0]))  # a run cannot stand on itself; a file could say so
+        waiting.remove(placed[-1])
+    return placed
 
 
 def _top(row: int) -> float:

@@ -60,14 +60,16 @@ def curves(training: Mapping[str, Any]) -> Iterator[Figure]:
             continue
         points = thinned([Point(x, y) for x, y in values if math.isfinite(y)])
         if len(points) > 1:
-            yield _figure(name_of(key), [Series(NO_NAME, points, "plain")], Frame(STEP, 300, 160))
+            yield _figure(name_of(key), [Series(NO_NAME, points, "plain")], Frame(STEP, 200, 130))
 
 
 def calibration(quality: Mapping[str, Any]) -> Figure:
     """Confidence against how often it was right; on the diagonal it is honest."""
     points = [Point(one["predicted"], one["observed"]) for one in quality["bins"]]
-    frame = Frame(Words("confidence of the model", "模型的把握"), shares=True, diagonal=True)
-    return _figure(Words("how often it is right", "实际判对的比例"), [Series(NO_NAME, points)], frame)
+    frame = Frame(Words("confidence of the model", "模型的把握"), shares=True, shares_x=True, diagonal=True)
+    return _figure(
+        Words("calibration: how often it is right", "校准：实际判对的比例"), [Series(NO_NAME, points)], frame
+    )
 
 
 def margins(quality: Mapping[str, Any]) -> Figure:
@@ -129,7 +131,7 @@ def _frontier(judge: str, evaluation: Mapping[str, Any]) -> Markup:
         if row["kl_nats"] and row["scores"].get(judge) and row["method"] not in ("sft", "best-of-n")
     ]
     series.append(Series(NO_NAME, apart, "plain", line=False))
-    return chart(_by(judge), series, Frame(SQRT_KL, 420, 290, from_zero_x=True))
+    return chart(_by(judge), series, Frame(SQRT_KL, 400, 280, from_zero_x=True))
 
 
 def _by(judge: str) -> Words:

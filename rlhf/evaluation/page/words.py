@@ -56,7 +56,7 @@ NAMES: Mapping[str, Words] = {
     "family": Words("family", "题型"),
     "kind": Words("kind of instruction", "指令类别"),
     "language": Words("language", "语言"),
-    "length": Words("length", "长度"),
+    "length": Words("length of a response, tokens", "回答长度（词元）"),
     "held_out": Words("held out from training", "训练中是否见过"),
     "task": Words("task", "任务"),
     "constraint": Words("constraint", "约束"),

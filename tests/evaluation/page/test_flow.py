@@ -41,3 +41,15 @@ def test_a_long_path_is_shown_by_its_end() -> None:
 
 def test_nothing_known_is_no_picture() -> None:
     assert flow([]) == ""
+
+
+def test_what_is_taken_stands_above_what_takes_it() -> None:
+    """Runs of the same second come in any order."""
+    steps = [
+        step("demo/ppo-1", "ppo", "policy", policy="demo/sft-1"),
+        step("demo/sft-1", "sft", "baseline"),
+    ]
+    svg = ElementTree.fromstring(flow(steps))
+    assert texts(svg, "path")[:2] == ["demo/sft-1", "demo/ppo-1"]
+    circle = [step("a", "ppo", "policy", policy="b"), step("b", "ppo", "policy", policy="a")]
+    assert texts(ElementTree.fromstring(flow(circle)), "path")[:2] == ["a", "b"]

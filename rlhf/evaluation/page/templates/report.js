@@ -44,7 +44,9 @@
     tip.style.top = `${scrollY + (above ? at.top - tip.offsetHeight - 8 : at.bottom + 8)}px`;
   };
   const hide = () => { tip.hidden = true; marked?.classList.remove("near"); marked = null; };
+  const leave = (event) => { if (event.pointerType === "mouse") hide(); };  /* a finger lifts at once */
   addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
+  addEventListener("pointerdown", (event) => { if (!event.target.closest("svg.chart, .tokens")) hide(); });
   const walk = (event, items, pick) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step || !items.length) return;
@@ -62,8 +64,9 @@
       title.remove();
     }
     const pick = (point) => {
-      const name = point.parentNode.dataset[language()];
-      show(point, name ? `${name}\n${point.said}` : point.said);
+      const name = point.dataset[language()] || point.parentNode.dataset[language()];
+      const axis = language() === "zh" ? svg.dataset.axisZh : svg.dataset.axisEn;
+      show(point, `${name ? `${name}\n` : ""}${axis} ${point.said}`);
     };
     const near = (event) => {
       let best = null, least = 60 ** 2;
@@ -76,7 +79,7 @@
     };
     svg.addEventListener("pointermove", near);
     svg.addEventListener("pointerdown", near);
-    svg.addEventListener("pointerleave", hide);
+    svg.addEventListener("pointerleave", leave);
     svg.addEventListener("blur", hide);
     svg.addEventListener("keydown", (event) => walk(event, points, pick));
   }
@@ -96,7 +99,7 @@
     const over = (event) => { if (event.target.said !== undefined) pick(event.target); };
     row.addEventListener("pointerover", over);
     row.addEventListener("pointerdown", over);
-    row.addEventListener("pointerleave", hide);
+    row.addEventListener("pointerleave", leave);
     row.addEventListener("blur", hide);
     row.addEventListener("keydown", (event) => walk(event, tokens, pick));
   }
@@ -114,7 +117,7 @@
   if (measures.length) colour(0);
 
   /* samples: filters, and a few at a time */
-  const list = document.getElementById("samples");
+  const list = document.getElementById("sample-list");
   if (list) {
     const folded = list.querySelector("details");
     if (folded) folded.replaceWith(...folded.querySelectorAll(".sample"));
