@@ -26,13 +26,14 @@ from rlhf.runs import Artifact
 from rlhf.runs.provenance import git_revision, package_versions
 from stages.policies import Speaker, load_speaker, name_of
 from stages.shared import (
-    EMBEDDED_ROWS,
     Session,
     encoder_for,
     load_demonstrations,
     load_prompts,
     source_of,
 )
+
+ROWS_READ = 40  # rows of demonstrations for each that is wanted: of a twentieth, some are of other personas
 
 
 @dataclass(frozen=True)
@@ -103,11 +104,14 @@ def reads_demonstrations(cfg: Config) -> bool:
 
 
 def held_out_demonstrations(cfg: Config, policy: Speaker) -> tuple[list[Demonstration], str | None]:
-    """At most `stage.num_prompts` of the test part, and the persona whose they are where that is known."""
+    """At most `stage.num_prompts` of the test part, and the persona whose they are where that is known.
+
+    Of a large dataset only the beginning is read; which of its rows are held out does not depend on the rest.
+    """
     if not reads_demonstrations(cfg):
         return [], None
     count = eval_stage(cfg).num_prompts
-    few = min(cfg.data.limit or EMBEDDED_ROWS["demonstrations"], EMBEDDED_ROWS["demonstrations"])
+    few = min(cfg.data.limit or ROWS_READ * count, ROWS_READ * count)
     limited = cfg.model_copy(update={"data": cfg.data.model_copy(update={"limit": few})})
     return kept_demonstrations(load_demonstrations(limited, policy.encoder).test, count)
 

@@ -169,8 +169,8 @@ def _rows(values: Sequence[float], width: int) -> list[list[float]]:
 
 
 def doubts(found: Findings, judged: Sequence[Judgement]) -> Doubts:
-    """Each of the six, by the judge of most authority."""
-    first = judged[0] if judged else None
+    """Each of the six, by the judge of most authority among those who mark answers one by one."""
+    first = next((judgement for judgement in judged if judgement.name in found.verdicts), None)
     rates = {judgement.name: judgement.overall.win_rate for judgement in judged}
     kl = found.kl
     length = noise = None
