@@ -1,8 +1,11 @@
 """Quality of a reward model on small cases by hand."""
 
-import pytest
+import json
 
-from rlhf.evaluation.reward_quality import better_length_rule, reward_quality
+import pytest
+from pydantic import TypeAdapter
+
+from rlhf.evaluation.reward_quality import RewardQuality, better_length_rule, reward_quality
 from rlhf.records import Preference, Prompt
 
 
@@ -69,3 +72,55 @@ def test_the_rule_on_length_is_the_one_that_serves_the_training_pairs() -> None:
     quality = reward_quality([1.0], [0.0], [pair(1, "x", "yyy")], length_rule="shorter")
     assert quality is not None
     assert (quality.longer.estimate, quality.length.estimate) == (0.0, 1.0)
+
+
+def world_pair(
+    number: int, chosen: str, rejected: str, family: str, *, clean: bool, margin: float
+) -> Preference:
+    fields = {"family": family, "clean": clean, "gold_margin": margin if clean else -margin}
+    return Preference(Prompt(f"question {number}", fields), chosen, rejected)
+
+
+WORLD = [
+    world_pair(n, "x" * (10 + n), "y" * 10, "sums" if n < 5 else "colour", clean=n % 2 == 0, margin=0.1 * n)
+    for n in range(1, 11)
+]
+
+
+def test_tables_part_the_pairs_by_length_family_and_margin() -> None:
+    quality = reward_quality([1.0 if n <= 6 else 0.0 for n in range(1, 11)], [0.5] * 10, WORLD)
+    assert quality is not None
+    assert quality.ceiling == quality.label_agreement == 0.5
+    assert [(one.low, one.high, one.pairs) for one in quality.by_length_difference] == [
+        (1, 2, 2), (3, 4, 2), (5, 6, 2), (7, 8, 2), (9, 10, 2),
+    ]  # fmt: skip
+    assert [one.accuracy.estimate for one in quality.by_length_difference] == [1.0, 1.0, 1.0, 0.0, 0.0]
+    families = quality.by_group["family"]
+    assert {name: group.pairs for name, group in families.items()} == {"colour": 6, "sums": 4}
+    assert families["sums"].accuracy.estimate == 1.0
+    assert families["colour"].accuracy.estimate == pytest.approx(2 / 6)
+    assert families["sums"].truth is not None
+    assert families["sums"].truth.estimate == 0.5
+    assert quality.by_gold_margin is not None
+    assert sum(one.pairs for one in quality.by_gold_margin) == 10
+    assert [one.labels for one in quality.by_gold_margin] == [0.5] * 5
+    assert quality.by_gold_margin[0].low == pytest.approx(0.1)
+
+
+def test_pairs_of_one_length_stand_together_and_real_pairs_have_no_margin() -> None:
+    quality = reward_quality([1.0] * 4, [0.0] * 4, [pair(n, "abc", "abc") for n in range(4)])
+    assert quality is not None
+    (only,) = quality.by_length_difference
+    assert (only.low, only.high, only.pairs) == (0.0, 0.0, 4)
+    assert quality.by_gold_margin is None
+    assert quality.by_group == {}
+    assert quality.ceiling is None
+
+
+def test_a_file_of_an_earlier_version_is_still_read() -> None:
+    quality = reward_quality([1.0], [0.0], [pair(1, "x", "yyy")])
+    assert quality is not None
+    new = ("ceiling", "by_length_difference", "by_group", "by_gold_margin")
+    saved = {name: value for name, value in quality.as_json().items() if name not in new}
+    read = TypeAdapter(RewardQuality).validate_python(json.loads(json.dumps(saved)))
+    assert (read.accuracy, read.by_group) == (quality.accuracy, {})
