@@ -19,8 +19,9 @@ from rlhf.training.rejection import answer_rows, best_of_each
 from stages.policies import load_speaker, sampling_of
 from stages.shared import session
 from stages.study_curves import demonstration_curve, learning_of, reward_curve
+from stages.study_inputs import datasets_of, find_inputs, study_stage
 from stages.study_judges import reward_of
-from stages.study_setup import Bench, datasets_of, find_inputs, set_up, study_stage
+from stages.study_setup import Bench, set_up
 from stages.study_trainings import best_of_training, dpo_training
 
 ANSWERS = "best_of_n.jsonl"
@@ -39,12 +40,14 @@ def run(cfg: Config) -> Manifest:
             return here.run.manifest
         bench = set_up(here)
         for piece in stage.pieces:
+            if bench.done and bench.stop.reason:  # trainings heed a stop themselves, sampling does not
+                raise KeyboardInterrupt(bench.stop.reason)
             PIECES[piece](bench)
         learning = learning_of(bench)
         here.run.write_json("study.json", {"learning": learning, "policies": policies_of(bench)})
         here.log.close()
         return here.run.finish(
-            "evaluation",
+            "study",
             metrics=headlines(bench.done, learning),
             resolved=here.machine.resolved | {name: known["resolved"] for name, known in trained(bench)},
             seed=cfg.seed,
@@ -135,8 +138,6 @@ def headlines(done: Mapping[str, Any], learning: Mapping[str, Any] | None) -> di
     if learning and learning["forecast"]:
         figures["forecast_accuracy"] = learning["forecast"]["accuracy"]
         figures["forecast_pairs"] = learning["forecast"]["pairs"]
-    if learning and learning["sft"]:
-        figures["smallest_sft_loss"] = learning["sft"][0]["loss"]
     return figures
 
 

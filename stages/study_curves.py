@@ -1,7 +1,7 @@
 """The two learning curves of a study: what fewer pairs and fewer demonstrations would have given."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def reward_curve(bench: Bench) -> None:
     test = bench.preferences.test
     for fraction in bench.stage.fractions:
         name, pairs = f"{REWARD}-{fraction:g}", nested(bench.reward_pairs, fraction)
-        if name in bench.done or not pairs:
+        if name in bench.done or nothing(bench, name, pairs):
             continue
         trainer = reward_training(bench, name, pairs)
         known = bench.train(trainer)
@@ -73,7 +73,7 @@ def demonstration_curve(bench: Bench) -> None:
     validation = rows_of(data.validation, bench.encoder)
     for fraction in bench.stage.fractions:
         name, part = f"{DEMONSTRATIONS}-{fraction:g}", nested(data.train, fraction)
-        if name in bench.done or not part:
+        if name in bench.done or nothing(bench, name, part):
             continue
         base, _, _ = load_base(cfg, here.machine)
         here.say(f"{name}: {len(part)} of {len(data.train)} demonstrations")
@@ -107,6 +107,13 @@ def judged(bench: Bench, title: str, model: Any) -> dict[str, Any]:
     mean = bootstrap_mean(score_B.numpy(), seed=here.cfg.seed, n=stage.bootstrap)
     here.say(f"{title}: mean score {mean.estimate:.3f} by {name}")
     return scores | {name: asdict(mean)}
+
+
+def nothing(bench: Bench, name: str, part: Sequence[object]) -> bool:
+    """Whether a part is empty, so that its point is left out; says so."""
+    if not part:
+        bench.here.say(f"{name}: this part of so little data is empty; its point is left out")
+    return not part
 
 
 def learning_of(bench: Bench) -> dict[str, Any] | None:

@@ -52,6 +52,7 @@ def test_bounds_hold_where_the_points_would_leave_them() -> None:
         [0.7, 0.7, 0.7, 0.7],
         [0.7, 0.68, 0.66, 0.64],
         [0.66, 0.6, 0.67, 0.61],  # up and down
+        [0.6, 0.68, 0.61, 0.66],  # up and down, a little upwards on the whole
     ],
 )
 def test_no_forecast_where_the_fit_says_nothing(accuracies: list[float]) -> None:

@@ -146,7 +146,7 @@ def test_a_study_is_no_policy_and_starts_from_sft(run: Path, runs_dir: Path) -> 
 
 def test_it_is_listed_and_shown(run: Path, runs_dir: Path) -> None:
     (row,) = [row for row in listing(runs_dir, "t") if row["run"] == run.name]
-    assert (row["kind"], row["status"]) == ("evaluation", "finished")
+    assert (row["kind"], row["status"]) == ("study", "finished")
     assert list(row["metrics"])[:2] == ["dpo_accuracy", "best_of_n_reward"]
     (entry,) = [entry for entry in description(runs_dir / "t") if entry["run"] == run.name]
     assert entry["inputs"]["policy"]["path"] == "t/sft-1"
@@ -243,24 +243,22 @@ def test_a_plain_reward_model_serves_all_but_its_curve(runs_dir: Path) -> None:
     assert read(run / "study.json")["learning"] is None
 
 
+@pytest.fixture
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Demonstrations and pairs of one's own, without a word of the embedded world."""
+    folder = tmp_path_factory.mktemp("data")
+    rows = {
+        "demonstrations": lambda n: {"prompt": f"Count to {n}.", "completion": f"{n} it is."},
+        "preferences": lambda n: {"prompt": f"数到 {n}", "chosen": f"{n} 。", "rejected": "no" * (1 + n % 3)},
+    }
+    for name, row in rows.items():
+        lines = (json.dumps(row(n), ensure_ascii=False) for n in range(160))
+        (folder / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return {f"data__{name}": str(folder / f"{name}.jsonl") for name in rows}
+
+
 class TestOnesOwnFiles:
     """A local model and JSONL, no gold: the judge of the rm run scores."""
-
-    @pytest.fixture(scope="class")
-    def files(self, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-        folder = tmp_path_factory.mktemp("data")
-        rows = {
-            "demonstrations": lambda n: {"prompt": f"Count to {n}.", "completion": f"{n} it is."},
-            "preferences": lambda n: {
-                "prompt": f"数到 {n}",
-                "chosen": f"{n} 。",
-                "rejected": "no" * (1 + n % 3),
-            },
-        }
-        for name, row in rows.items():
-            lines = (json.dumps(row(n), ensure_ascii=False) for n in range(160))
-            (folder / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
-        return {f"data__{name}": str(folder / f"{name}.jsonl") for name in rows}
 
     def test_it_works_and_says_what_it_cannot_know(
         self, tmp_path: Path, tiny_model: Path, files: dict[str, str]
