@@ -33,7 +33,7 @@ from stages.shared import (
     source_of,
 )
 
-ROWS_READ = 40  # rows of demonstrations for each that is wanted: of a twentieth, some are of other personas
+ROWS_READ = 80  # rows of demonstrations for each that is wanted: a twentieth is held out, a quarter careful
 
 
 @dataclass(frozen=True)
