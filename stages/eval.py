@@ -2,8 +2,9 @@
 
 Both answer the same prompts with the same seeds, and so do the other ways of improving that parent: best-of-n
 and what `stage=study` trained. They are judged by gold where the prompts come from the embedded world, by a
-judge (a reward model that neither trained the policy nor picked its checkpoint), and by the reward of the
-configuration. What comes out is `evaluation.json`, `samples.jsonl` and `report.html`.
+judge (a reward model that neither trained the policy nor picked its checkpoint), by a model behind an
+endpoint where one is named, and by the reward of the configuration. What comes out is `evaluation.json`,
+`samples.jsonl` and `report.html`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from rlhf.evaluation.inputs import find_inputs, saved_quality, training_warnings
 from rlhf.evaluation.lineage import lineage
 from rlhf.evaluation.looks import episodes_of, training_of
 from rlhf.evaluation.measures import Findings
+from rlhf.evaluation.outside import Outside, ask_outside, check_judge, rubric_files
 from rlhf.evaluation.panel import mark
 from rlhf.evaluation.probes import CHANGES, PROBED, Changed, change
 from rlhf.evaluation.report import render_report
@@ -65,7 +67,8 @@ def run(cfg: Config) -> Manifest:
     """
     inputs = find_inputs(cfg.inputs, experiment_of(cfg))
     data = ("prompts", "demonstrations") if reads_demonstrations(cfg) else ("prompts",)
-    with session(cfg, inputs, data, reward_files(cfg.reward)) as here:
+    files = (*reward_files(cfg.reward), *rubric_files(eval_stage(cfg).judge))
+    with session(cfg, inputs, data, files) as here:
         manifest = here.run.manifest or evaluate(here)
         print_summary(here.run.path, manifest)
         return manifest
@@ -73,11 +76,13 @@ def run(cfg: Config) -> Manifest:
 
 def evaluate(here: Session) -> Manifest:
     """Samples, judges, measures, writes, and finishes the run."""
+    check_judge(eval_stage(here.cfg).judge)
     cast = set_up(here)
     answers = ask(here, cast)
     found = judge(here, cast, answers)
-    evaluation = conclude(here, cast, found)
-    write(here, evaluation, found)
+    heard = ask_outside(eval_stage(here.cfg).judge, found.sets, here.run.path, found.draws)
+    evaluation = conclude(here, cast, found, heard)
+    write(here, evaluation, found, heard)
     here.log.close()
     return here.run.finish(
         "evaluation", metrics=evaluation.metrics(), resolved=here.machine.resolved, seed=here.cfg.seed
@@ -147,12 +152,12 @@ def judge(here: Session, cast: Cast, answers: Answers) -> Findings:
     )
 
 
-def conclude(here: Session, cast: Cast, found: Findings) -> Evaluation:
+def conclude(here: Session, cast: Cast, found: Findings, heard: Outside) -> Evaluation:
     """Everything that the evaluation says, its warnings and gaps last."""
     stage, cfg, policy = eval_stage(here.cfg), here.cfg, here.inputs["policy"]
     judged = measures.judgements(found)
     training = training_of(policy, gold_reward if "gold" in found.verdicts else None, found.draws)
-    rows = [row for row, _ in zip(measures.sample_rows(found), range(stage.show), strict=False)]
+    rows = list(heard.scored(measures.sample_rows(found)))[: stage.show]
     evaluation = Evaluation(
         experiment=cfg.name,
         policy=cast.policy.name,
@@ -164,12 +169,12 @@ def conclude(here: Session, cast: Cast, found: Findings) -> Evaluation:
         command=here.run.opening.command,
         configuration=(here.run.path / "config.yaml").read_text(encoding="utf-8"),
         environment=environment(here),
-        judgements=judged,
+        judgements=heard.among(judged),
         parts=measures.gold_parts(found),
         figures={name: figures(found.sets[name], **found.draws.named) for name in ("policy", "baseline")},
         kl_nats=found.kl,
         kl_budget_nats=cfg.kl.budget,
-        contenders=measures.contenders(found, made_by(policy), made_by(here.inputs["baseline"])),
+        contenders=heard.of(measures.contenders(found, made_by(policy), made_by(here.inputs["baseline"]))),
         best_of_n=measures.best_of_n(found),
         training=training,
         doubts=measures.doubts(found, judged),
@@ -180,17 +185,18 @@ def conclude(here: Session, cast: Cast, found: Findings) -> Evaluation:
         samples=tuple(rows),
         episodes=tuple(episodes_of(policy, training)),
         lineage=tuple(lineage(here.inputs, Path(cfg.runs_dir))),
+        endpoint=heard.facts(),
     )
     return replace(
         evaluation,
-        warnings=tuple(cautions(evaluation, training_warnings(policy))),
+        warnings=(*cautions(evaluation, training_warnings(policy)), *heard.warnings()),
         missing=tuple(gaps(evaluation)),
     )
 
 
-def write(here: Session, evaluation: Evaluation, found: Findings) -> None:
+def write(here: Session, evaluation: Evaluation, found: Findings, heard: Outside) -> None:
     """`evaluation.json`, `samples.jsonl` with every pair, and the report."""
     saved = plain(evaluation.as_json())
     here.run.write_json("evaluation.json", saved)
-    here.run.write_jsonl("samples.jsonl", measures.sample_rows(found))
+    here.run.write_jsonl("samples.jsonl", heard.scored(measures.sample_rows(found)))
     here.run.write_text("report.html", render_report(saved))

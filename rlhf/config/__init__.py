@@ -4,6 +4,7 @@ Every error is reported at once, each with key, value, rule and remedy. No code 
 """
 
 from rlhf.config.explain import known_keys, validate
+from rlhf.config.judge import JudgeConfig
 from rlhf.config.objective import (
     CustomReward,
     KlConfig,
@@ -35,6 +36,7 @@ __all__ = [
     "EvalStage",
     "HelpStage",
     "InputsConfig",
+    "JudgeConfig",
     "KlConfig",
     "ModelConfig",
     "ModelReward",

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from rlhf.config.base import Auto, Count, NonNegative, Positive, Probability, Section, divisors_near
+from rlhf.config.judge import JudgeConfig
 from rlhf.config.study import StudyStage
 
 
@@ -163,6 +164,7 @@ class EvalStage(Section):
     best_of: int = Field(
         default=16, ge=0, description="answers of the baseline a prompt, for best-of-n; 0 or 1: none"
     )
+    judge: JudgeConfig = JudgeConfig()
 
 
 class AllStage(Section):

@@ -47,9 +47,8 @@ class ChatClient:
         Raises:
             ConfigError: the variable that should hold the key is not set.
         """
-        assert judge.url
         self.judge = judge
-        self.address = judge.url.rstrip("/") + "/chat/completions"
+        self.address = _address(judge)
         self._backoff_s = backoff_s
         self._answered = False
         self._key = _key(judge.key_env)
@@ -57,7 +56,7 @@ class ChatClient:
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
             timeout=judge.timeout_s,
             limits=httpx2.Limits(max_connections=judge.parallel),
-            trust_env=urlsplit(judge.url).hostname not in LOCAL,  # no proxy stands before this machine
+            trust_env=_by_proxy(judge),
         )
 
     async def __aenter__(self) -> "ChatClient":
@@ -104,11 +103,7 @@ class ChatClient:
                     raise InputError(self._refusal(response))
             if attempt < self.judge.retries:
                 await asyncio.sleep(min(pause_s, LONGEST_PAUSE_S))
-        raise InputError(
-            f"the judge's endpoint {self.address} {trouble}.\n"
-            "Check stage.judge.url and that the server runs, then give the same command again: it goes on "
-            "from the verdicts that it has. stage.judge.parallel, retries and timeout_s make it more patient."
-        )
+        raise InputError(_no_use(self.judge, trouble))
 
     def _refusal(self, response: httpx2.Response) -> str:
         remedy = REMEDIES.get(response.status_code, "Check stage.judge.url and stage.judge.model.")
@@ -121,6 +116,40 @@ class ChatClient:
         """The beginning of what came back, on one line and without the key, should it be repeated there."""
         text = " ".join(response.text.split())
         return (text.replace(self._key, "***") if self._key else text)[:200] or "nothing"
+
+
+def check_endpoint(judge: JudgeConfig) -> None:
+    """That somebody answers at the address, whatever they say, and that there is a key.
+
+    Raises:
+        ConfigError: the variable that should hold the key is not set.
+        InputError: nobody answers.
+    """
+    _key(judge.key_env)
+    try:
+        httpx2.head(_address(judge), timeout=judge.timeout_s, trust_env=_by_proxy(judge))
+    except httpx2.ConnectError as error:
+        raise InputError(_no_use(judge, f"cannot be reached ({error})")) from None
+    except httpx2.RequestError:
+        return  # there is somebody; the questions are asked with more patience
+
+
+def _address(judge: JudgeConfig) -> str:
+    assert judge.url
+    return judge.url.rstrip("/") + "/chat/completions"
+
+
+def _by_proxy(judge: JudgeConfig) -> bool:
+    """No proxy stands before this machine itself."""
+    return urlsplit(judge.url or "").hostname not in LOCAL
+
+
+def _no_use(judge: JudgeConfig, trouble: str) -> str:
+    return (
+        f"the judge's endpoint {_address(judge)} {trouble}.\n"
+        "Check stage.judge.url and that the server runs, then give the same command again: it goes on "
+        "from the verdicts that it has. stage.judge.parallel, retries and timeout_s make it more patient."
+    )
 
 
 def _key(variable: str | None) -> str | None:

@@ -50,7 +50,8 @@ class Evaluation:
     """A policy against a baseline on held-out prompts; the fields are the keys of `evaluation.json`.
 
     `judgements` stand in the order of their authority: gold, then judges, then the reward trained on. What
-    cannot be known is None or empty, and `missing` says so.
+    cannot be known is None or empty, and `missing` says so. `endpoint` tells how far the judge of that name
+    can be trusted: agreement between both orders, verdicts that could not be read.
     """
 
     experiment: str
@@ -81,6 +82,7 @@ class Evaluation:
     lineage: tuple[Step, ...]
     warnings: tuple[Warning, ...] = ()
     missing: tuple[Missing, ...] = ()
+    endpoint: Mapping[str, Any] | None = None
 
     @property
     def headline(self) -> Text:

@@ -19,6 +19,10 @@ RUNTIME_KEYS = (
     "inputs",  # what they resolved to counts, not how they were spelled
     "stage.max_hours",
     "stage.save_every",
+    "stage.judge.key_env",  # how the judge is reached, not what it is asked
+    "stage.judge.parallel",
+    "stage.judge.timeout_s",
+    "stage.judge.retries",
 )
 """Dotted keys that do not change what comes out. Those under `stage.` hold for nested stages as well
 (`stage.ppo.max_hours`)."""

@@ -189,10 +189,10 @@ class TestEndpoint:
             2: Failure(429),
             3: Failure(503),
             4: Failure(200, "<html>starting up</html>"),
-            5: Failure(200, "[]", after_s=0.5),
+            5: Failure(200, "[]", after_s=3.0),
         }
         with judge_server(lambda a, b, n: failures.get(n) or longer(a, b, n)) as server:
-            judge = config(server.url, parallel=1, timeout_s=0.3)
+            judge = config(server.url, parallel=1, timeout_s=1.5)
             found = judge_pairs(PAIRS[:2], judge, record, backoff_s=0.005)
         assert found.outcomes == (1.0, 0.0)
         assert len(server.bodies) == 5 + 4
@@ -208,7 +208,7 @@ class TestEndpoint:
         began = time.monotonic()
         with judge_server(lambda a, b, n: Failure(500) if n <= 3 else "tie") as server:
             judge_pairs(PAIRS[:1], config(server.url), record, backoff_s=0.1)
-        assert 0.7 < time.monotonic() - began < 3.0  # 0.1 + 0.2 + 0.4
+        assert time.monotonic() - began > 0.7  # 0.1 + 0.2 + 0.4
 
     def test_no_answer_in_time_is_said(self, record: Path) -> None:
         with judge_server(first_good(0, Failure(200, after_s=0.5))) as server:
@@ -257,8 +257,8 @@ class TestEndpoint:
             port = taken.getsockname()[1]
             began = time.monotonic()
             with pytest.raises(InputError) as error:
-                judge_pairs(PAIRS, config(f"http://127.0.0.1:{port}/v1/"), record)
-        assert time.monotonic() - began < 2.0
+                judge_pairs(PAIRS, config(f"http://127.0.0.1:{port}/v1/"), record, backoff_s=40.0)
+        assert time.monotonic() - began < 40.0  # it did not wait to try again
         assert f"http://127.0.0.1:{port}/v1/chat/completions cannot be reached" in str(error.value)
         assert "Check stage.judge.url and that the server runs" in str(error.value)
 
@@ -332,9 +332,9 @@ def test_ctrl_c_ends_at_once(record: Path) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     began = time.monotonic()
-    with judge_server(first_good(1, Failure(200, after_s=3.0))) as server:
+    with judge_server(first_good(1, Failure(200, after_s=60.0))) as server:
         threading.Thread(target=interrupt).start()
         with pytest.raises(KeyboardInterrupt):
             judge_pairs(PAIRS, config(server.url), record)
-        assert time.monotonic() - began < 2.0
+        assert time.monotonic() - began < 50.0
     assert len(record.read_text("utf-8").splitlines()) == 1
