@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rlhf.data.hub import mind_the_network
 from rlhf.data.problems import Problem
 from rlhf.data.readers import READERS, Row, format_of, read_file
 from rlhf.errors import DataError
@@ -130,6 +131,7 @@ def _missing(source: str) -> str:
 
 
 def _load(source: str, split: str, limit: int | None) -> Rows:
+    mind_the_network(source)
     import datasets
 
     match = _HUB_ID.fullmatch(source)

@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from rlhf.config import ModelConfig
+from rlhf.data.hub import mind_the_network
 from rlhf.errors import ModelError
 
 ADAPTER_BASE = "base.json"
@@ -33,6 +34,7 @@ def load_tokenizer(source: str, *, trust_remote_code: bool = False) -> PreTraine
     Raises:
         ModelError: nothing there can be read as a tokenizer.
     """
+    mind_the_network(source)
     try:
         return AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
@@ -59,6 +61,7 @@ def load_model(
     Raises:
         ModelError: the weights are absent, or cannot be read.
     """
+    mind_the_network(source)
     try:
         model = auto_class.from_pretrained(
             source, dtype=dtype, trust_remote_code=trust_remote_code, **options
@@ -78,6 +81,7 @@ def refuse_other_kind(source: str, ending: str, wanted: str, *, trust_remote_cod
     Raises:
         ModelError: the config cannot be read, or its architecture is of another kind.
     """
+    mind_the_network(source)
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
