@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
 
-from rlhf.errors import RunError
+from rlhf.errors import RlhfError, RunError
 from rlhf.runs import provenance, state
 from rlhf.runs.disk import disk_errors, remove, settle, write_atomic, write_folder
 from rlhf.runs.lock import Lock
@@ -26,6 +26,7 @@ from rlhf.runs.manifest import (
 )
 from rlhf.runs.plain import dumps, plain
 
+_FROM_THE_START = frozenset({"config.yaml", "metrics.jsonl", OPENING, SECONDS, LOCK, TRACKERS})
 _OURS = frozenset({MANIFEST, OPENING, SECONDS, LOCK, STATE, TRACKERS})
 
 
@@ -213,12 +214,22 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close, whatever happened."""
+        """Close, whatever happened; a run that was refused before it held anything leaves no folder."""
         try:
+            if isinstance(error, RlhfError) and self._lock and not self.resumed and self._holds_nothing():
+                remove(self.path)
+                self._lock.release()
+                self._lock = None
             self.close()
         except (RunError, OSError):
             if error is None:
                 raise
+
+    def _holds_nothing(self) -> bool:
+        """Whether there is nothing here that the same command would not begin with once more."""
+        found = {path.name for path in self.path.iterdir()}
+        log = self.metrics_path
+        return found <= _FROM_THE_START and not (log.exists() and log.stat().st_size)
 
     def _write(self, name: str, content: bytes | Iterable[bytes]) -> Path:
         target = self._target(name)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rlhf.errors import ConfigError, InputError, RunError
-from rlhf.runs import Experiment, hash_data_files, identity, read_manifest
+from rlhf.errors import ConfigError, InputError, ModelError, RunError
+from rlhf.runs import Experiment, Run, hash_data_files, identity, read_manifest
 
 HOLDER = """
     import sys, time
@@ -92,6 +92,44 @@ def test_a_run_from_first_to_last(experiment: Experiment, tmp_path: Path) -> Non
     ]  # fmt: skip
     run.drop_states()
     assert not (run.path / "state").exists()
+
+
+def fail(run: Run, error: Exception, *kept: str) -> None:
+    """The run writes something, and then the stage fails."""
+    with run:
+        for name in kept:
+            (run.path / name).parent.mkdir(parents=True, exist_ok=True)
+            (run.path / name).write_text("1\n")
+        raise error
+
+
+def test_a_run_that_is_refused_at_once_leaves_no_folder(experiment: Experiment) -> None:
+    run = experiment.open("sft", identity="k", config={})
+    run.metrics_path.touch()
+    with pytest.raises(ModelError):
+        fail(run, ModelError("no such model"), "trackers/events")
+    assert experiment.runs() == []
+    assert not run.path.exists()
+    with experiment.open("sft", identity="k", config={}) as again:  # no lock is left either
+        assert (again.number, again.resumed) == (1, False)
+
+
+@pytest.mark.parametrize("kept", ["metrics.jsonl", "verdicts.jsonl", "state/step-1/a", "model/w"])
+def test_what_was_computed_before_an_error_stays(experiment: Experiment, kept: str) -> None:
+    run = experiment.open("sft", identity="k", config={})
+    with pytest.raises(ModelError):
+        fail(run, ModelError("out of luck"), kept)
+    assert (run.path / kept).read_text() == "1\n"
+
+
+def test_a_resumed_run_and_an_unforeseen_error_keep_the_folder(experiment: Experiment) -> None:
+    with pytest.raises(ZeroDivisionError):
+        fail(experiment.open("sft", identity="k", config={}), ZeroDivisionError())
+    run = experiment.open("sft", identity="k", config={})
+    assert run.resumed
+    with pytest.raises(ModelError):
+        fail(run, ModelError("gone since"))
+    assert [run.status for run in experiment.runs()] == ["unfinished"]
 
 
 def test_same_identity_resumes_then_reports(experiment: Experiment) -> None:
