@@ -246,6 +246,10 @@ def test_the_better_answer_is_marked() -> None:
     (won,) = re.findall(r'<span class="won">(.*?0\.\d+)</span>', html)
     assert won.endswith("0.75")
     assert 'data-winner="baseline"' in html
+    evaluation["samples"][0]["policy"]["scores"]["gold"] = 0.9
+    assert 'data-winner="policy"' in render_report(evaluation)
+    evaluation["samples"][0]["policy"]["scores"]["gold"] = 0.75
+    assert 'data-winner="tie"' in render_report(evaluation)
 
 
 def test_the_largest_stays_small() -> None:

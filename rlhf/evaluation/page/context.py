@@ -9,7 +9,7 @@ from rlhf.evaluation.page.doubts import doubts
 from rlhf.evaluation.page.flow import flow
 from rlhf.evaluation.page.numbers import Range, number, written
 from rlhf.evaluation.page.tracks import side
-from rlhf.evaluation.page.words import Words, both, name_of
+from rlhf.evaluation.page.words import NAMES, Words, both, name_of
 
 FIELDS = ("family", "kind", "language", "length", "held_out")
 """The fields of prompts that are shown, in this order; others of a judgement's groups come after them."""
@@ -106,12 +106,11 @@ def field_name(field: str) -> Words:
 
 
 def value_name(field: str, value: str) -> Words:
-    """A group's name; "family" as a value of held_out means a whole family held out."""
+    """A group's name, as written where it has none; "family" of held_out means a whole family held out."""
     if field == "held_out" and value == "family":
         return Words("family held out", "题型未见过")
-    if field in FIELDS[1:]:
-        return name_of(value)
-    return Words(written(value), written(value))
+    plain = Words(written(value), written(value))
+    return NAMES.get(f"family/{value}", plain) if field == "family" else NAMES.get(value, plain)
 
 
 def _contenders(evaluation: Mapping[str, Any]) -> list[Row]:
@@ -170,7 +169,9 @@ def _sample(row: Mapping[str, Any]) -> Sample:
     return Sample(
         prompt=row["prompt"],
         fields=fields,
-        shown_fields=[(name, str(fields[name])) for name in FIELDS if fields.get(name) is not None],
+        shown_fields=[
+            (name, str(fields[name])) for name in FIELDS if fields.get(name) not in (None, "no")
+        ],  # that nothing is held out goes without saying
         policy=row["policy"],
         baseline=row["baseline"],
         marked=mark(row["baseline"]["response"], row["policy"]["response"]),

@@ -68,6 +68,13 @@ NAMES: Mapping[str, Words] = {
     "long": Words("long", "长"),
     "no": Words("nothing held out", "都见过"),
     "combination": Words("combination held out", "组合未见过"),
+    # families of the embedded world
+    "family/sums": Words("sums", "算术"),
+    "family/translate": Words("translation", "翻译"),
+    "family/extract": Words("extraction", "信息抽取"),
+    "family/sentiment": Words("sentiment", "情感"),
+    "family/colour": Words("colour", "颜色"),
+    "family/shopping": Words("shopping list", "购物清单"),
     # stages and methods
     "sft": Words("SFT", "SFT"),
     "rm": Words("reward model", "奖励模型"),

@@ -57,10 +57,10 @@ def test_the_chosen_point_is_ringed() -> None:
 
 
 def test_thinning_keeps_the_last() -> None:
-    points = [Point(step, 0.0) for step in range(1000)]
+    points = [Point(step, 0.0) for step in range(1001)]
     kept = thinned(points, 120)
     assert len(kept) <= 120
-    assert kept[-1].x == 999
+    assert kept[-1].x == 1000
     assert len({b.x - a.x for a, b in pairwise(kept)}) == 1
     assert thinned(points[:120], 120) == points[:120]
 

@@ -10,6 +10,7 @@ from rlhf.evaluation.page.tokens import level, looks, scales
 def test_a_shade_for_each_quarter_of_the_scale() -> None:
     values = (-3.0, -1.0, -0.5, 0.1, 0.25, 1.0, 9.0)
     assert [level(value, 1.0) for value in values] == [-4, -4, -2, 0, 1, 4, 4]
+    assert level(1.0, 2.0) == 2
 
 
 def episode(step: int, kl: list[float]) -> dict[str, object]:
