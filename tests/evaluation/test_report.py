@@ -215,6 +215,16 @@ def test_says_what_is_not_known() -> None:
         assert said in words
 
 
+def test_says_how_far_an_endpoint_can_be_trusted() -> None:
+    half = {"estimate": 0.5, "low": 0.4, "high": 0.6}
+    asked = {"model": "<large>", "url": "http://localhost:1/v1", "same": 17, "unparsable": 3}
+    endpoint = asked | {"disagreement": half | {"estimate": 0.123}, "first_shown": None, "tokens_in": 1}
+    words = page_of(rich() | {"endpoint": endpoint}).words
+    for said in ("<large> at http://localhost:1/v1", "12.3%", "17 pairs of equal answers", "3 verdicts"):
+        assert said in words
+    assert "The endpoint judge" not in page_of(rich() | {"endpoint": None}).words
+
+
 def test_a_file_of_another_version_is_no_report() -> None:
     evaluation = rich()
     del evaluation["kl_budget_nats"]
