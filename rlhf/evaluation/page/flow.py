@@ -9,7 +9,7 @@ from rlhf.evaluation.page.words import Words, name_of
 from rlhf.metrics import duration
 
 WIDTH, BOX, GAP = 400, 54, 22
-PILL, LEFT, RIGHT = 112, 132, 330  # where a stage's data ends, and its box begins and ends
+PILL, LEFT, RIGHT = 118, 138, 332  # where a stage's data ends, and its box begins and ends
 
 READS: Mapping[str, Words] = {
     "sft": Words("demonstrations", "示范"),
