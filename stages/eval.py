@@ -1,10 +1,8 @@
 """A policy against its SFT parent on prompts that no training saw.
 
 Both answer the same prompts with the same seeds, and so do the other ways of improving that parent: best-of-n
-and what `stage=study` trained. They are judged by gold where the prompts come from the embedded world, by a
-judge (a reward model that neither trained the policy nor picked its checkpoint), by a model behind an
-endpoint where one is named, and by the reward of the configuration. What comes out is `evaluation.json`,
-`samples.jsonl` and `report.html`.
+and what `stage=study` trained. The judges: gold (in the embedded world), a reward model that neither trained
+the policy nor picked its checkpoint, a model behind an endpoint where one is named, and the reward itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -78,8 +76,7 @@ def evaluate(here: Session) -> Manifest:
     """Samples, judges, measures, writes, and finishes the run."""
     check_judge(eval_stage(here.cfg).judge)
     cast = set_up(here)
-    answers = ask(here, cast)
-    found = judge(here, cast, answers)
+    found = judge(here, cast, ask(here, cast))
     heard = ask_outside(eval_stage(here.cfg).judge, found.sets, here.run.path, found.draws)
     evaluation = conclude(here, cast, found, heard)
     write(here, evaluation, found, heard)
