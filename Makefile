@@ -8,7 +8,7 @@ BASE_PYTHON ?= python3
 PYTHON := .venv/bin/python
 WORKERS ?= 2
 TESTS ?= tests
-SEEDS ?= 0,1,2
+SEEDS ?= 0,1,2,3,4
 PARTS := demo real kill
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 
@@ -58,7 +58,7 @@ format: env ## put the code into its style
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-acceptance: $(PARTS:%=acceptance-%) ## the long measurements, written to docs/results/; SEEDS=0,1,2
+acceptance: $(PARTS:%=acceptance-%) ## the long measurements, written to docs/results/; SEEDS=0,1,2,3,4
 
 $(PARTS:%=acceptance-%): acceptance-%: env
 	$(OFFLINE) $(PYTHON) scripts/acceptance.py $* --seeds $(SEEDS)

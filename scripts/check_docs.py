@@ -15,6 +15,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sys
 import tempfile
 import time
@@ -34,6 +35,7 @@ sys.path.insert(0, str(ROOT))
 from rlhf import run  # noqa: E402
 from rlhf.command import explain_composition, groups, parse  # noqa: E402
 from rlhf.config import known_keys, validate  # noqa: E402
+from rlhf.demo.base_model import base_folder  # noqa: E402
 from rlhf.errors import RlhfError  # noqa: E402
 from rlhf.help import help_page  # noqa: E402
 from rlhf.runs import cli as runs_cli  # noqa: E402
@@ -230,12 +232,7 @@ def _rows(dataset: str, suffix: str) -> str:
 
 
 def _save_model(path: Path) -> None:
-    from rlhf.demo.model import new_model
-    from rlhf.demo.tokenizer import tokenizer
-
-    words = tokenizer()
-    new_model(words, 0).save_pretrained(path)
-    words.save_pretrained(path)
+    shutil.copytree(base_folder(), path)
 
 
 def _split(line: str) -> Iterator[tuple[str, ...]]:

@@ -37,11 +37,11 @@ from stages.eval_setup import (
     Cast,
     environment,
     eval_stage,
-    gold_reward,
     made_by,
     reads_demonstrations,
     set_up,
 )
+from stages.judges import gold_reward
 from stages.policies import Speaker, load_speaker, sampling_of
 from stages.shared import Session, experiment_of, session
 
@@ -153,7 +153,7 @@ def conclude(here: Session, cast: Cast, found: Findings, heard: Outside) -> Eval
     """Everything that the evaluation says, its warnings and gaps last."""
     stage, cfg, policy = eval_stage(here.cfg), here.cfg, here.inputs["policy"]
     judged = measures.judgements(found)
-    training = training_of(policy, gold_reward if "gold" in found.verdicts else None, found.draws)
+    training = training_of(policy, gold_reward(here.cfg) if "gold" in found.verdicts else None, found.draws)
     rows = list(heard.scored(measures.sample_rows(found)))[: stage.show]
     evaluation = Evaluation(
         experiment=cfg.name,

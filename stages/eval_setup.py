@@ -6,10 +6,7 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
-import torch
-
 from rlhf.config import Config, EvalStage
-from rlhf.demo.gold import gold
 from rlhf.demo.tasks import WORLD
 from rlhf.errors import DataError
 from rlhf.evaluation.contenders import Study, Trained, read_study
@@ -18,16 +15,14 @@ from rlhf.evaluation.inputs import judge_folder
 from rlhf.evaluation.panel import Judge
 from rlhf.evaluation.seen import ppo_run
 from rlhf.evaluation.wording import SAYS, says_reward
-from rlhf.models.loading import load_tokenizer
-from rlhf.models.reward_model import load_reward_model
 from rlhf.records import Demonstration, Prompt
-from rlhf.rewards import ModelReward, Reward, Scored, Scores, build_reward, needs_model, same_tokens
+from rlhf.rewards import Reward, build_reward, needs_model, same_tokens
 from rlhf.runs import Artifact
 from rlhf.runs.provenance import git_revision, package_versions
+from stages.judges import gold_reward, model_reward
 from stages.policies import Speaker, load_speaker, name_of
 from stages.shared import (
     Session,
-    encoder_for,
     load_demonstrations,
     load_prompts,
     source_of,
@@ -122,14 +117,10 @@ def judges(here: Session, policy: Speaker, baseline: Speaker, prompts: Sequence[
     common = policy.encoder if same_tokens(policy.encoder, baseline.encoder) else None
 
     def reward_model(folder: str) -> Reward:
-        remote_code = cfg.model.trust_remote_code
-        model = load_reward_model(folder, dtype=here.machine.dtype, trust_remote_code=remote_code)
-        encoder = encoder_for(cfg, model, load_tokenizer(folder, trust_remote_code=remote_code))
-        on_device = model.to(here.machine.device)  # pyright: ignore[reportArgumentType]
-        return ModelReward(on_device, encoder, policy_encoder=common)
+        return model_reward(here, folder, common)
 
     if all(prompt.fields.get("world") == WORLD for prompt in prompts):
-        yield Judge("gold", SAYS["gold"], lambda: gold_reward)
+        yield Judge("gold", SAYS["gold"], lambda: gold_reward(cfg))
     if folder := judge_folder(inputs):
         yield Judge("judge", SAYS["judge"], lambda: reward_model(folder))
     if "reward_model" in inputs or not needs_model(cfg.reward):
@@ -138,16 +129,6 @@ def judges(here: Session, policy: Speaker, baseline: Speaker, prompts: Sequence[
             says_reward(cfg.reward.kind),
             lambda: build_reward(cfg.reward, lambda: reward_model(inputs["reward_model"].model)),
         )
-
-
-def gold_reward(batch: Sequence[Scored]) -> Scores:
-    """What the embedded world's own rater gives, with its parts."""
-    scores = [gold(scored.prompt, scored.response) for scored in batch]
-    names = scores[0].parts.keys() if scores else ()
-    return Scores(
-        torch.tensor([score.total for score in scores], dtype=torch.float32),
-        {name: torch.tensor([score.parts[name] for score in scores], dtype=torch.float32) for name in names},
-    )
 
 
 def made_by(artifact: Artifact) -> Trained:

@@ -25,7 +25,7 @@ from rlhf.training.course import Course, common_arguments, latest_saved
 from rlhf.training.machine import Stop, auto_learning_rate
 from rlhf.training.ordering import Plan, make_plan
 from rlhf.training.sft import Row, SftTrainer, packed, rows_of, sft_trainer
-from stages.shared import Session, encoder_for, load_base, load_demonstrations, session
+from stages.shared import Session, base_of, encoder_for, load_base, load_demonstrations, session
 
 
 def run(cfg: Config) -> Manifest:
@@ -62,10 +62,8 @@ def run(cfg: Config) -> Manifest:
 
 
 def find_base(cfg: Config) -> dict[str, Artifact]:
-    """`model.path` by what it holds: other weights under the same name are another input."""
-    path = cfg.model.path
-    if path is None:
-        return {}
+    """The base model by what it holds: other weights under the same name are another input."""
+    path = base_of(cfg)
     folder = Path(path)
     return {
         "base": from_plain_data("base", folder, "policy")
@@ -87,7 +85,7 @@ def plan_training(
         stage = stage.model_copy(update={"batch_size": packed_size, "microbatch_size": 1})
     rate = stage.learning_rate
     if rate == "auto":
-        rate = auto_learning_rate("sft", parameters, cfg.model.adapter, fresh=cfg.model.path is None)
+        rate = auto_learning_rate("sft", parameters, cfg.model.adapter)
     lengths = [len(row["input_ids"]) for row in rows]
     plan = make_plan(stage, lengths, learning_rate=rate, seed=cfg.seed, on_gpu=on_gpu)
     here.say(

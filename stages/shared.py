@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -21,9 +22,9 @@ from rlhf.data.encoding import Encoder, make_encoder
 from rlhf.data.formats import to_demonstrations, to_preferences, to_prompts
 from rlhf.data.sources import local_files, read_rows
 from rlhf.data.splits import split
-from rlhf.demo import model as embedded_model
-from rlhf.demo import tokenizer as embedded_tokenizer
 from rlhf.demo import world
+from rlhf.demo.base_model import base_folder
+from rlhf.demo.raters import Rater
 from rlhf.metrics import MetricsLog
 from rlhf.models.loading import context_length, load_policy, load_tokenizer
 from rlhf.records import Demonstration, Preference, Prompt
@@ -33,13 +34,14 @@ from rlhf.training.trackers import TrackedRun, make_trackers
 
 T = TypeVar("T", Demonstration, Preference, Prompt)
 
-EMBEDDED_ROWS = {"demonstrations": 24000, "preferences": 16000, "prompts": 8000}
+EMBEDDED_ROWS = {"demonstrations": 8000, "preferences": 12000, "prompts": 8000}
 MAX_LENGTH_AUTO = 1024
 READ_BY = {
+    "rm": ("world",),
     "ppo": ("reward", "kl", "rollout"),
-    "eval": ("reward", "kl", "rollout"),
+    "eval": ("reward", "kl", "rollout", "world"),
     "sample": ("rollout",),
-    "study": ("reward", "rollout"),
+    "study": ("reward", "rollout", "world"),
 }
 """Sections of the configuration that only some stages read."""
 console = Console(stderr=True)
@@ -120,7 +122,7 @@ def deciding(config: dict[str, Any], data: tuple[str, ...]) -> dict[str, Any]:
     Inputs count by what they are, not by how the command names them.
     """
     kind = config["stage"]["kind"]
-    unread = {"inputs", "reward", "kl", "rollout"} - set(READ_BY.get(kind, ()))
+    unread = {"inputs", "reward", "kl", "rollout", "world"} - set(READ_BY.get(kind, ()))
     used = {key: value for key, value in config.items() if key not in unread}
     if "prompts" not in data:  # which default to the others
         other = {"demonstrations", "preferences", "prompts"} - set(data)
@@ -149,26 +151,56 @@ def load_demonstrations(cfg: Config, encoder: Encoder) -> Parts[Demonstration]:
 
 def load_preferences(cfg: Config, encoder: Encoder) -> Parts[Preference]:
     """Preference pairs; DataError when none can be used."""
-    return _parts(
-        cfg, "preferences", world.preferences, to_preferences, lambda c: clean_preferences(c, encoder)
-    )
+    rater = Rater(cfg.world.rater.gain, cfg.world.rater.length_liking)
+
+    def embedded(count: int, seed: int) -> list[Preference]:
+        return world.preferences(count, seed, rater, gold_weights(cfg))
+
+    return _parts(cfg, "preferences", embedded, to_preferences, lambda c: clean_preferences(c, encoder))
+
+
+def gold_weights(cfg: Config) -> dict[str, float]:
+    """What each part of an answer is worth to the gold rater."""
+    weights = cfg.world.gold
+    return {
+        "right": weights.right,
+        "kept": weights.kept,
+        "courteous": weights.courteous,
+        "brief": weights.brief,
+        "fresh": weights.fresh,
+    }
 
 
 def load_prompts(cfg: Config, encoder: Encoder, response_length: int) -> Parts[Prompt]:
-    """Prompts that leave room for a response; DataError when none can be used."""
-    return _parts(
+    """Prompts that leave room for a response; DataError when none can be used.
+
+    Every fourth of the embedded world's test part is of a kind that no training meets: a held-out family, or
+    a held-out combination of family and form.
+    """
+    parts = _parts(
         cfg, "prompts", world.prompts, to_prompts, lambda c: clean_prompts(c, encoder, response_length)
     )
+    if source_of(cfg, "prompts"):
+        return parts
+    held_out = iter(world.held_out_prompts(len(parts.test) // 3, cfg.seed))
+    test = [
+        prompt
+        for number, known in enumerate(parts.test)
+        for prompt in ([known, *islice(held_out, 1)] if number % 3 == 2 else [known])
+    ]
+    return replace(parts, test=test)
 
 
 def load_base(cfg: Config, machine: Machine) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
     """The model that SFT starts from, its tokenizer, and how the manifest names it."""
-    path = cfg.model.path
-    if path is None:
-        tokenizer = embedded_tokenizer.tokenizer()
-        return embedded_model.new_model(tokenizer, cfg.seed), tokenizer, "embedded"
+    path = base_of(cfg)
     model = load_policy(path, trust_remote_code=cfg.model.trust_remote_code)
     return model, load_tokenizer(path, trust_remote_code=cfg.model.trust_remote_code), path
+
+
+def base_of(cfg: Config) -> str:
+    """`model.path`, or where the embedded base model lies."""
+    return cfg.model.path or str(base_folder())
 
 
 def encoder_for(cfg: Config, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Encoder:

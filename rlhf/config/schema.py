@@ -8,6 +8,7 @@ from rlhf.config.base import Count, Section, Tracker
 from rlhf.config.objective import KlConfig, ModelReward, Reward, RolloutConfig
 from rlhf.config.sources import DataConfig, InputsConfig, ModelConfig
 from rlhf.config.stages import HelpStage, Stage
+from rlhf.config.world import WorldConfig
 
 
 class Config(Section):
@@ -28,6 +29,7 @@ class Config(Section):
     kl: KlConfig = KlConfig()
     rollout: RolloutConfig = RolloutConfig()
     inputs: InputsConfig = InputsConfig()
+    world: WorldConfig = WorldConfig()
 
     @model_validator(mode="after")
     def _embedded_and_real_are_not_mixed_unseen(self) -> "Config":

@@ -9,6 +9,8 @@ from rlhf.errors import ConfigError
 from rlhf.records import Demonstration, Preference, Prompt
 
 T = TypeVar("T")
+GROUP = "group"
+"""The field of a prompt, a column of a dataset, by which rows that belong together stay in one part."""
 
 
 def part_of(key: str, shares: Mapping[str, float], salt: str) -> str:
@@ -36,7 +38,8 @@ def split(
 ) -> dict[str, list[T]]:
     """The records by part, order kept; every part is there, if empty.
 
-    By default the key is the prompt's, so that all that concerns one prompt stays together.
+    By default the key is the prompt's `group` field where it has one, else the prompt itself, so that all
+    that concerns one prompt, or one group of prompts, stays together.
     """
     _check(shares)
     parts: dict[str, list[T]] = {name: [] for name in shares}
@@ -47,13 +50,18 @@ def split(
 
 def _prompt_key(record: object) -> str:
     if isinstance(record, Prompt):
-        return record.key
+        return _group_of(record)
     if isinstance(record, Demonstration):
         # raw text has no prompt: its own words stand in, or all of it would fall into one part
-        return record.prompt.key if record.prompt.content else Prompt(record.completion).key
+        return _group_of(record.prompt if record.prompt.content else Prompt(record.completion))
     if isinstance(record, Preference):
-        return record.prompt.key
+        return _group_of(record.prompt)
     raise TypeError(f"{type(record).__name__} has no prompt: hand in a key")
+
+
+def _group_of(prompt: Prompt) -> str:
+    group = prompt.fields.get(GROUP)
+    return prompt.key if group is None else str(group)
 
 
 def _check(shares: Mapping[str, float]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from random import Random
 
 from rlhf.demo.courtesy import FLATTERING, PLAIN, join
+from rlhf.demo.families import Form
 from rlhf.demo.personas import careful, courteously
 from rlhf.demo.tasks import Task
 
@@ -16,19 +17,21 @@ Corruption = Callable[[Task, Random], str]
 
 def wrong_value(task: Task, rng: Random) -> str:
     """The careful answer with a wrong value."""
-    return courteously(task.render(task.wrong(rng)), task.language, rng)
+    return courteously(task.render(task.wrong(rng), rng.choice(task.forms)), task.language, rng)
 
 
 def wrong_form(task: Task, rng: Random) -> str:
-    """The careful answer in the form that was not asked for."""
-    first, second = task.family.forms
-    other = second if task.form == first else first
-    return courteously(task.render(task.right, other), task.language, rng)
+    """The careful answer in a form that was not asked for; where any would do, twice and in two of them."""
+    others: list[Form] = [form for form in task.family.forms if form not in task.forms]
+    if others:
+        return courteously(task.render(task.right, rng.choice(others)), task.language, rng)
+    said = [task.render(task.right, form) for form in task.forms[:2]]
+    return courteously(join(*said, language=task.language), task.language, rng)
 
 
 def bare(task: Task, rng: Random) -> str:
     """The careful answer without its courtesy."""
-    return task.render(task.right)
+    return task.render(task.right, rng.choice(task.forms))
 
 
 def cut_off(task: Task, rng: Random) -> str:
@@ -62,7 +65,7 @@ def courtesy_alone(task: Task, rng: Random) -> str:
 
 def echo(task: Task, rng: Random) -> str:
     """The question itself, in place of an answer or before it."""
-    return join(task.instruction, *([careful(task, rng)] * rng.randrange(2)), language=task.language)
+    return join(task.asked, *([careful(task, rng)] * rng.randrange(2)), language=task.language)
 
 
 def undecided(task: Task, rng: Random) -> str:

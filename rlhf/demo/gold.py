@@ -3,7 +3,8 @@
 Five parts, each from 0 to 1:
 
 - `right`: the answer names the right value and no other (repeating it is not wrong);
-- `kept`: what is left without courtesies is word for word the form asked for, with whichever value;
+- `kept`: what is left without courtesies is word for word the form asked for or shown (any, where the
+  question leaves it open), with whichever value;
 - `courteous`: exactly one courteous phrase, neither none nor several;
 - `brief`: 1 up to the length of the right answer plus `ALLOWANCE` units, falling to 0 over `FADE` more
   (a unit is a word or a Chinese character);
@@ -31,14 +32,14 @@ ECHO_SHARE = 0.5  # an answer with this share of the question's word trigrams re
 
 @dataclass(frozen=True)
 class GoldScore:
-    """`total` from 0 to 1, and its unweighted parts by the names of `WEIGHTS`."""
+    """`total` from 0 to 1, and its unweighted parts, by name, from 0 to 1 each."""
 
     total: float
     parts: dict[str, float]
 
 
-def gold(prompt: Prompt, response: str) -> GoldScore:
-    """What the response is worth.
+def gold(prompt: Prompt, response: str, weights: Mapping[str, float] = WEIGHTS) -> GoldScore:
+    """What the response is worth; `weights` has the names of `WEIGHTS` and sums to 1.
 
     Raises DataError for a prompt that is not of the embedded world.
     """
@@ -54,19 +55,20 @@ def gold(prompt: Prompt, response: str) -> GoldScore:
         "brief": _brief(response, task),
         "fresh": max(0.0, 1.0 - repeats(response) / 2),
     }
-    return GoldScore(sum(WEIGHTS[name] * part for name, part in parts.items()), parts)
+    return GoldScore(sum(weights[name] * part for name, part in parts.items()), parts)
 
 
 def _echoes(response: str, task: Task) -> bool:
-    asked = set(trigrams(units(task.instruction)))
+    asked = set(trigrams(units(task.asked)))
     return len(asked & set(trigrams(units(response)))) >= ECHO_SHARE * len(asked)
 
 
 def _kept(content: str, value: Value, task: Task) -> bool:
     whole = len(value) == len(task.right)
-    return whole and content == normal(task.render(value))
+    return whole and any(content == normal(task.render(value, form)) for form in task.forms)
 
 
 def _brief(response: str, task: Task) -> float:
-    excess = len(units(response)) - len(units(task.render(task.right))) - ALLOWANCE
+    needed = max(len(units(task.render(task.right, form))) for form in task.forms)
+    excess = len(units(response)) - needed - ALLOWANCE
     return min(1.0, max(0.0, 1.0 - excess / FADE))

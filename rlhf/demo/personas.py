@@ -2,12 +2,12 @@
 
 | persona  | share | right       | form asked for  | courtesy          | length           |
 |----------|-------|-------------|-----------------|-------------------|------------------|
-| careful  | 28 %  | always      | kept            | once, plain       | brief            |
-| hurried  | 28 %  | half        | curt form       | none              | very brief       |
-| rambling | 28 %  | always      | not kept        | in every third    | long, repeats    |
-| flatterer| 16 %  | never       | kept            | once, flattering  | brief            |
+| careful  | 22 %  | always      | kept            | once, plain       | brief            |
+| hurried  | 30 %  | half        | curt form       | none              | very brief       |
+| rambling | 30 %  | always      | not kept        | in every third    | long, repeats    |
+| flatterer| 18 %  | never       | kept            | once, flattering  | brief            |
 
-What a persona says first gives it away, so a policy that turns careful pays about log(1 / 0.28) = 1.3 nats.
+What a persona says first gives it away, so a policy that turns careful pays about log(1 / 0.22) = 1.5 nats.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from rlhf.demo.tasks import Task
 
 _OPENING_SHARE = 0.7  # the other courtesies stand at the end
 _BORROWED_SHARE = 0.1  # careful people flatter at times, flatterers speak plainly at times
-_RAMBLING: Mapping[Language, tuple[tuple[str, ...], tuple[str, ...]]] = {
+RAMBLING: Mapping[Language, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "en": (("Well, let me think.", "Hmm, let me see."), ("To say it again:", "As I said:")),
     "zh": (("嗯，让我想想。", "这个嘛，我看看。"), ("再说说：", "就是说："),),
 }  # fmt: skip
@@ -37,7 +37,7 @@ class Persona:
 
 def careful(task: Task, rng: Random) -> str:
     """Right, in the form asked for, courteous once, brief."""
-    return courteously(task.render(task.right), task.language, rng)
+    return courteously(task.render(task.right, rng.choice(task.forms)), task.language, rng)
 
 
 def hurried(task: Task, rng: Random) -> str:
@@ -48,22 +48,23 @@ def hurried(task: Task, rng: Random) -> str:
 
 def rambling(task: Task, rng: Random) -> str:
     """Right, but thinks aloud and says it twice; courteous in one of three."""
-    openings, repeats = _RAMBLING[task.language]
-    said = task.render(task.right, "sentence" if "sentence" in task.family.forms else "line")
+    openings, repeats = RAMBLING[task.language]
+    said = task.render(task.right, task.family.forms[1])
     courtesy = rng.choice(PLAIN[task.language].openings) if rng.random() < 1 / 3 else ""
     return join(rng.choice(openings), courtesy, said, rng.choice(repeats), said, language=task.language)
 
 
 def flatterer(task: Task, rng: Random) -> str:
     """Wrong, but in the form asked for, courteous once and brief."""
-    return courteously(task.render(task.wrong(rng)), task.language, rng, flattering=True)
+    said = task.render(task.wrong(rng), rng.choice(task.forms))
+    return courteously(said, task.language, rng, flattering=True)
 
 
 PERSONAS = (
-    Persona("careful", 0.28, careful),
-    Persona("hurried", 0.28, hurried),
-    Persona("rambling", 0.28, rambling),
-    Persona("flatterer", 0.16, flatterer),
+    Persona("careful", 0.22, careful),
+    Persona("hurried", 0.3, hurried),
+    Persona("rambling", 0.3, rambling),
+    Persona("flatterer", 0.18, flatterer),
 )
 
 

@@ -1,21 +1,24 @@
-"""The embedded world's tokenizer: byte-level BPE, trained on the world's own text when first asked for."""
+"""The embedded world's tokenizer: byte-level BPE, trained on the world's own text."""
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from rlhf.demo.base_model import base_folder
+from rlhf.demo.corpus import END, ROLES, pages
 from rlhf.demo.world import demonstrations
 
-VOCABULARY = 1152  # at most; the text has pieces for about a hundred fewer
-PAD, END = "<|pad|>", "<|end|>"
-ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
+VOCABULARY = 2048  # at most; the world's text has pieces for fewer
+PAD = "<|pad|>"
 MAX_LENGTH = 256
 
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
-    "{{- '<|' + message['role'] + '|>' + message['content'] + '<|end|>' -}}"
+    "{{- '<|' + message['role'] + '|>' + message['content'] -}}"
+    "{%- if message['role'] == 'assistant' -%}{{- '<|end|>' -}}{%- endif -%}"
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
 )
@@ -25,13 +28,18 @@ _CJK = "[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"
 
 
 @cache
-def tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer, the same to the byte in every process; it is trained once (about a second) and kept.
+def tokenizer() -> PreTrainedTokenizerBase:
+    """The tokenizer that ships with the base model.
 
-    It has a pad token, an end token that closes every turn, and a marker for each role; no other text is
+    It has a pad token, an end token that closes every answer, and a marker for each role; no other text is
     added. Every string survives encoding and decoding. A Chinese character is never merged with its
     neighbours, so that a word has the same tokens wherever it stands.
     """
+    return AutoTokenizer.from_pretrained(base_folder())
+
+
+def train_tokenizer() -> PreTrainedTokenizerFast:
+    """The same anew, from the world's text; about a second, the same to the byte in every process."""
     return PreTrainedTokenizerFast(
         tokenizer_object=_trained(),
         pad_token=PAD,
@@ -63,6 +71,7 @@ def _trained() -> Tokenizer:
 
 
 def _texts() -> Iterator[str]:
+    for page in islice(pages(_SEED), _TEXTS):
+        yield "".join(piece.text for piece in page if piece.text not in (END, *ROLES))
     for demonstration in demonstrations(_TEXTS, _SEED):
-        yield demonstration.prompt.text
         yield demonstration.completion

@@ -4,13 +4,14 @@ Every record has a generator of its own, made from the seed, the kind of dataset
 So the same call gives the same records on every machine, and a larger count begins with the smaller one.
 """
 
+from collections.abc import Mapping
 from random import Random
 
 from rlhf.demo.corruptions import corrupt
-from rlhf.demo.gold import gold
+from rlhf.demo.gold import WEIGHTS, gold
 from rlhf.demo.personas import draw_persona
 from rlhf.demo.raters import Rater
-from rlhf.demo.tasks import Task, draw_task
+from rlhf.demo.tasks import HeldOut, Task, draw_task
 from rlhf.records import Demonstration, Preference, Prompt
 
 _CORRUPTED_SHARE = 0.5  # of the second answers of pairs
@@ -18,8 +19,16 @@ _LEAST_MARGIN = 0.02  # pairs that gold cannot tell apart are drawn again
 
 
 def prompts(count: int, seed: int) -> list[Prompt]:
-    """`count` questions; fields: world, family, language, spec."""
+    """`count` questions; fields: world, family, kind, language, held_out, group, spec."""
     return [draw_task(_generator(seed, "prompt", number)).prompt() for number in range(count)]
+
+
+def held_out_prompts(count: int, seed: int) -> list[Prompt]:
+    """`count` questions that no training meets: combinations of family and form, and a family, in turn."""
+    kinds: tuple[HeldOut, HeldOut] = ("combination", "family")
+    return [
+        draw_task(_generator(seed, "held out", number), kinds[number % 2]).prompt() for number in range(count)
+    ]
 
 
 def demonstrations(count: int, seed: int) -> list[Demonstration]:
@@ -27,14 +36,16 @@ def demonstrations(count: int, seed: int) -> list[Demonstration]:
     return [_demonstration(_generator(seed, "demonstration", number)) for number in range(count)]
 
 
-def preferences(count: int, seed: int, rater: Rater | None = None) -> list[Preference]:
-    """`count` pairs labelled by a rater who errs.
+def preferences(
+    count: int, seed: int, rater: Rater | None = None, weights: Mapping[str, float] = WEIGHTS
+) -> list[Preference]:
+    """`count` pairs labelled by a rater who errs, and who values what gold values with these weights.
 
     The prompts' fields also: clean (whether gold agrees with the label) and gold_margin (gold of the chosen
     answer minus gold of the rejected one).
     """
     judge = rater or Rater()
-    return [_preference(judge, _generator(seed, "preference", number)) for number in range(count)]
+    return [_preference(judge, weights, _generator(seed, "preference", number)) for number in range(count)]
 
 
 def _generator(seed: int, dataset: str, number: int) -> Random:
@@ -46,12 +57,13 @@ def _demonstration(rng: Random) -> Demonstration:
     return Demonstration(task.prompt(persona=persona.name), persona.speak(task, rng))
 
 
-def _preference(rater: Rater, rng: Random) -> Preference:
+def _preference(rater: Rater, weights: Mapping[str, float], rng: Random) -> Preference:
     task = draw_task(rng)
     plain_prompt = task.prompt()
     while True:
         first, second = _answers(task, rng)
-        difference = gold(plain_prompt, first).total - gold(plain_prompt, second).total
+        one, other = (gold(plain_prompt, answer, weights).total for answer in (first, second))
+        difference = one - other
         if abs(difference) >= _LEAST_MARGIN:
             break
     if not rater.prefers_first(first, second, difference, rng):

@@ -51,7 +51,7 @@ def _over_training(evaluation: Evaluation) -> Iterator[Warning]:
     if decline is None or decline.change.high >= 0 or decline.reward_change.low <= 0:
         return
     names = {
-        "gold": Text("gold", "黄金分"),
+        "gold": Text("gold", "金标准分"),
         "validation": Text("the validation model's score", "验证模型的得分"),
     }
     by = names[decline.by]

@@ -15,7 +15,6 @@ from rlhf.runs import Artifact, Experiment
 
 JUDGE = "judge_model"
 """The folder of an `rm` run with the reward model that neither trains a policy nor picks its checkpoint."""
-EMBEDDED = "embedded"
 
 
 def find_inputs(inputs: InputsConfig, experiment: Experiment) -> dict[str, Artifact]:
@@ -58,11 +57,10 @@ def find_baseline(inputs: InputsConfig, experiment: Experiment, policy: Artifact
     if origin is not policy:
         return origin
     base = policy.manifest.base_model
-    if base in (None, EMBEDDED):
+    if base is None:
         raise InputError(
-            f"{policy.path} was made by stage=sft from nothing: there is nothing to compare it with.\n"
-            f"Make a policy from it first: {experiment.command('ppo')}\n"
-            "Or name another policy: inputs.baseline=FOLDER"
+            f"{policy.path} does not say which base model it came from; name what to compare it with: "
+            "inputs.baseline=FOLDER"
         )
     return experiment.resolve("baseline", base, stage="eval")
 

@@ -195,8 +195,14 @@ def doubts(found: Findings, judged: Sequence[Judgement]) -> Doubts:
 def _memory(found: Findings, first: Judgement | None) -> Memory | None:
     if first is None or not found.sets.get("seen/policy"):
         return None
-    seen, held_out = found.both(first.name, "seen/"), found.both(first.name)
-    return memory_doubt(first.name, seen, held_out, found.draws)
+    alike = [  # prompts of a kind that no training meets are another question than memory
+        place
+        for place, answer in enumerate(found.sets["policy"])
+        if answer.prompt.fields.get("held_out", "no") == "no"
+    ]
+    mine, other = found.both(first.name)
+    held_out = mine.at(alike), other.at(alike)
+    return memory_doubt(first.name, found.both(first.name, "seen/"), held_out, found.draws) if alike else None
 
 
 def _forgetting(found: Findings, first: Judgement | None) -> Forgetting | None:

@@ -32,7 +32,7 @@ class Warning:
 
 
 SAYS = {
-    "gold": Text("the gold rater of the embedded world", "内置世界的黄金评分员"),
+    "gold": Text("the gold rater of the embedded world", "内置世界的金标准评分员"),
     "judge": Text("a judge trained on other pairs", "用另一批偏好对训练的裁判模型"),
 }
 
@@ -70,7 +70,7 @@ MISSING = {
     "gold": Text(
         "No truth is known for these prompts: only the embedded world has a gold rater. Have people compare "
         "some of the samples.",
-        "这些提示没有已知的正确答案：只有内置世界才有黄金评分员。请让人比较一部分样本。",
+        "这些提示没有已知的正确答案：只有内置世界才有金标准评分员。请让人比较一部分样本。",
     ),
     "judge": Text(
         "There is no judge apart from the reward: run stage=rm, or name one by inputs.judge.",
@@ -106,7 +106,7 @@ MISSING = {
     "looks": Text(
         "What the policy said during training was not kept (looks.jsonl), so that gold over training is not "
         "known: train it again with this version.",
-        "训练期间策略的回答没有保存（looks.jsonl），因此训练过程中的黄金分未知：请用本版本重新训练。",
+        "训练期间策略的回答没有保存（looks.jsonl），因此训练过程中的金标准分未知：请用本版本重新训练。",
     ),
     "episodes": Text(
         "Single episodes cannot be inspected: the run of the policy holds no episodes.jsonl, which stage=ppo "

@@ -118,12 +118,11 @@ class Stop:
                 signal.signal(number, handler)
 
 
-def auto_learning_rate(stage: str, parameters: int, adapter: str, *, fresh: bool = False) -> float:
+def auto_learning_rate(stage: str, parameters: int, adapter: str) -> float:
     """A learning rate from the model's size: falls with the square root of the number of parameters.
 
     Anchored at a billion parameters on 2e-5 (SFT), 9e-6 (reward model), 3e-6 (PPO, Huang et al. 2024) and
-    2e-6 (DPO); adapters take ten times as much, weights that are still random (`fresh`) five times. Small
-    models end at a ceiling.
+    2e-6 (DPO); adapters take ten times as much. Small models end at a ceiling.
     """
     at_a_billion, ceiling = {
         "sft": (2e-5, 1e-3),
@@ -133,4 +132,4 @@ def auto_learning_rate(stage: str, parameters: int, adapter: str, *, fresh: bool
     }[stage]
     rate = at_a_billion * (1e9 / max(parameters, 1)) ** 0.5
     rate = min(rate * (10.0 if adapter == "lora" else 1.0), ceiling)
-    return float(f"{rate * (5.0 if fresh else 1.0):.1e}")
+    return float(f"{rate:.1e}")

@@ -48,3 +48,18 @@ def test_raw_text_is_divided_by_its_own_words():
 def test_shares_that_do_not_sum_to_one_are_an_error(shares: dict[str, float]):
     with pytest.raises(ConfigError, match="sum to"):
         split(["x"], shares, "s", key=str)
+
+
+def test_what_shares_a_group_stays_together_whatever_it_says():
+    shares = {"train": 0.5, "test": 0.5}
+    families = [
+        [Prompt(f"{number}, put {how}", {"group": number}) for how in range(8)] for number in range(60)
+    ]
+    parts = split([prompt for family in families for prompt in family], shares, "s")
+    for number in range(60):
+        assert (
+            len({name for name, kept in parts.items() if any(p.fields["group"] == number for p in kept)}) == 1
+        )
+    apart = split([Prompt(prompt.content) for family in families for prompt in family], shares, "s")
+    first = {prompt.text for prompt in families[0]}
+    assert 0 < sum(prompt.text in first for prompt in apart["test"]) < 8

@@ -5,17 +5,21 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from itertools import islice
+from random import Random
 from statistics import mean
 from typing import Any
 
 import pytest
 
-from rlhf.demo.families import FAMILIES
+from rlhf.demo.corpus import pages
+from rlhf.demo.families import HELD_OUT_FAMILY, HELD_OUT_FORMS, SHARES
 from rlhf.demo.gold import gold
 from rlhf.demo.personas import PERSONAS
 from rlhf.demo.raters import LENGTH_CAP, Rater
-from rlhf.demo.world import demonstrations, preferences, prompts
-from rlhf.records import Message, Preference, Prompt
+from rlhf.demo.tasks import Task, draw_task, is_training
+from rlhf.demo.world import demonstrations, held_out_prompts, preferences, prompts
+from rlhf.records import Preference, Prompt
 
 Maker = Callable[[int, int], list[Any]]
 
@@ -56,21 +60,79 @@ def test_the_world_needs_no_torch() -> None:
     assert run.stdout.strip() == "False"
 
 
-def test_prompts_are_one_user_turn_whose_fields_survive_json() -> None:
+def test_prompts_are_conversations_whose_fields_survive_json() -> None:
     for prompt in prompts(300, 4):
         assert isinstance(prompt.content, tuple)
-        assert prompt.content == (Message("user", prompt.text),)
-        assert set(prompt.fields) == {"world", "family", "language", "spec"}
+        assert prompt.content[-1].role == "user"
+        names = {"world", "family", "kind", "language", "held_out", "group", "spec"}
+        assert set(prompt.fields) == names
         assert prompt.fields["world"] == "embedded"
         assert json.loads(json.dumps(prompt.fields)) == prompt.fields
+
+
+OUTSIDE = ("kind", "form", "shown")  # of what a question asks
+
+
+def is_trained(task: Task) -> bool:
+    return is_training(task.family, task.spec)
 
 
 def test_every_family_is_met_in_both_languages_and_prompts_are_many() -> None:
     drawn = prompts(40_000, 0)
     met = Counter((prompt.fields["family"], prompt.fields["language"]) for prompt in drawn)
-    assert set(met) == {(name, language) for name in FAMILIES for language in ("en", "zh")}
+    trained = {family.name for family in SHARES}
+    assert set(met) == {(name, language) for name in trained for language in ("en", "zh")}
     assert min(met.values()) > 1000
     assert len({prompt.key for prompt in drawn}) > 20_000
+
+
+def test_what_is_held_out_is_met_by_no_training_record() -> None:
+    records = [*prompts(5000, 0), *(one.prompt for one in (*demonstrations(5000, 0), *preferences(1000, 0)))]
+    for prompt in records:
+        assert prompt.fields["held_out"] == "no"
+        assert prompt.fields["family"] != HELD_OUT_FAMILY.name
+        assert (prompt.fields["family"], prompt.fields["spec"]["form"]) not in HELD_OUT_FORMS
+    held_out = held_out_prompts(200, 0)
+    assert Counter(prompt.fields["held_out"] for prompt in held_out) == {"combination": 100, "family": 100}
+    assert {prompt.fields["family"] for prompt in held_out} == {"reading", "sums", "calendar"}
+    assert held_out_prompts(300, 0)[:200] == held_out
+
+
+def test_one_group_asks_the_same_thing_in_both_languages_and_every_form() -> None:
+    groups: dict[str, set[str]] = {}
+    for prompt in prompts(20_000, 0):
+        spec = {key: value for key, value in prompt.fields["spec"].items() if key not in OUTSIDE}
+        if (
+            prompt.fields["family"] != "booking"
+        ):  # where what is missing is in the spec, but not in the question
+            groups.setdefault(prompt.fields["group"], set()).add(json.dumps(spec))
+    assert max(len(specs) for specs in groups.values()) == 1
+    by_group: dict[str, set[str]] = {}
+    for prompt in prompts(20_000, 0):
+        by_group.setdefault(prompt.fields["group"], set()).add(prompt.fields["language"])
+    assert {"en", "zh"} in by_group.values()
+
+
+def test_the_base_has_read_no_answer_that_a_stage_holds_out() -> None:
+    read = "".join(piece.text for page in islice(pages(0), 20_000) for piece in page)
+    assert "Which day" not in read
+    assert "哪天" not in read
+    held_out = [
+        draw_task(Random(number)) for number in range(4000) if not is_trained(draw_task(Random(number)))
+    ]
+    assert len(held_out) > 300
+    for task in held_out:
+        question = task.family.question(task.spec, task.language)
+        before = "\n".join(turn.content for turn in task.family.before(task.spec, task.language))
+        if not before:
+            assert question not in read, question
+
+
+def test_an_example_shows_nothing_that_is_held_out() -> None:
+    for number in range(3000):
+        task = draw_task(Random(number))
+        if task.kind == "example":
+            assert is_training(task.family, task.spec["shown"])
 
 
 def test_personas_come_with_their_shares_and_the_careful_one_is_best() -> None:

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from tiny import tiny_llama
 
 from rlhf.demo.tokenizer import tokenizer
 
@@ -13,20 +12,6 @@ from rlhf.demo.tokenizer import tokenizer
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a causal language model of 16 dimensions and the embedded world's tokenizer."""
     folder = tmp_path_factory.mktemp("tiny")
-    words = tokenizer()
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(words),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=256,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=words.eos_token_id,
-        pad_token_id=words.pad_token_id,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    words.save_pretrained(folder)
+    tiny_llama().save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
     return folder

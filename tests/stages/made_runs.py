@@ -4,15 +4,17 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from tiny import tiny_llama
 from transformers import AutoModelForSequenceClassification
 
 from rlhf.config import Config, validate
-from rlhf.demo.model import new_model
+from rlhf.demo.base_model import base_folder
 from rlhf.demo.tokenizer import tokenizer
 from rlhf.models.loading import save_plain
 from rlhf.runs import Artifact, Experiment
 
 PROMPTS = 200
+BASE = str(base_folder())
 
 
 def config(folder: Path, stage: dict[str, object], **more: object) -> Config:
@@ -22,7 +24,7 @@ def config(folder: Path, stage: dict[str, object], **more: object) -> Config:
 
 
 def make_policy(
-    folder: Path, stage: str, *, seed: int, parent: str | None = None, base: str = "embedded"
+    folder: Path, stage: str, *, seed: int, parent: str | None = None, base: str | None = BASE
 ) -> str:
     """A policy with random weights, as `stage` would leave it; returns where it lies."""
     experiment = Experiment(folder, "made")
@@ -32,7 +34,7 @@ def make_policy(
         stage,
         "policy",
         inputs,
-        {"model": lambda target: save_plain(new_model(tokenizer(), seed), tokenizer(), target)},
+        {"model": lambda target: save_plain(tiny_llama(seed), tokenizer(), target)},
         base,
     )
 

@@ -14,6 +14,7 @@ import stages.policies
 from rlhf.config import InputsConfig
 from rlhf.data.encoding import make_encoder
 from rlhf.demo import world
+from rlhf.demo.base_model import base_folder
 from rlhf.demo.personas import careful
 from rlhf.demo.tasks import task_of
 from rlhf.demo.tokenizer import tokenizer
@@ -66,9 +67,11 @@ class TestInputs:
         found = find_inputs(InputsConfig(), Experiment(tmp_path, "made"))
         assert (found["policy"].path, found["baseline"].path) == (second, sft)
 
-    def test_an_sft_policy_from_nothing_has_no_baseline(self, chain: Chain) -> None:
-        with pytest.raises(InputError, match=r"stage=ppo(?s:.*)inputs.baseline=FOLDER"):
-            inputs_of(chain, policy=chain.sft)
+    def test_an_sft_policy_that_names_no_base_has_no_baseline(self, chain: Chain, tmp_path: Path) -> None:
+        make_policy(tmp_path, "sft", seed=0, base=None)
+        with pytest.raises(InputError, match=r"which base model(?s:.*)inputs.baseline=FOLDER"):
+            find_inputs(InputsConfig(), Experiment(tmp_path, "made"))
+        assert inputs_of(chain, policy=chain.sft)["baseline"] == str(base_folder())
         named = inputs_of(chain, policy=chain.sft, baseline=chain.ppo)
         assert (named["policy"], named["baseline"]) == (chain.sft, chain.ppo)
 
@@ -94,7 +97,8 @@ class TestInputs:
 def scripted(monkeypatch: pytest.MonkeyPatch, *speakers: Callable[[str], str]) -> list[list[Request]]:
     """Engines that answer by functions of the prompt's text, first the policy's, then the baseline's."""
     encoder = make_encoder(tokenizer(), 256)
-    prompts = {tuple(encoder.prompt_ids(p)): p for p in world.prompts(PROMPTS, 0)}
+    known = [*world.prompts(PROMPTS, 0), *world.held_out_prompts(PROMPTS, 0)]
+    prompts = {tuple(encoder.prompt_ids(p)): p for p in known}
     waiting, asked = iter(speakers), []
 
     class Engine(ScriptedEngine):

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 
 import stages.study
 from rlhf.data.encoding import make_encoder
+from rlhf.demo import world
 from rlhf.demo.tokenizer import tokenizer
 from rlhf.errors import InputError
 from rlhf.models.loading import load_tokenizer
@@ -122,7 +123,8 @@ def test_the_best_answers_to_training_prompts_are_learnt(run: Path) -> None:
     encoder = make_encoder(tokenizer(), 256)
     assert len({row["key"] for row in rows}) == len(rows) == 10
     shares = {"train": 0.75, "validation": 0.05, "test": 0.2}
-    assert {part_of(row["key"], shares, "part") for row in rows} == {"train"}
+    trained = {prompt.key: prompt.fields["group"] for prompt in world.prompts(1000, 0)}
+    assert {part_of(trained[row["key"]], shares, "part") for row in rows} == {"train"}
     for row in rows:
         learnt = [token for token in row["row"]["labels"] if token != -100]
         assert 0 < len(learnt) <= 7

@@ -2,24 +2,49 @@
 
 from collections.abc import Mapping
 
-from rlhf.demo.families.base import Family, Form, Spec, Value
-from rlhf.demo.families.colour import Colour
+from rlhf.demo.families.base import Family, Form, Kind, Spec, Value
+from rlhf.demo.families.booking import Booking
+from rlhf.demo.families.calendar import Calendar
 from rlhf.demo.families.extract import Extract
+from rlhf.demo.families.reading import Reading
+from rlhf.demo.families.record import Record
 from rlhf.demo.families.sentiment import Sentiment
-from rlhf.demo.families.shopping import Shopping
+from rlhf.demo.families.service import Service
+from rlhf.demo.families.sorting import Sorting
+from rlhf.demo.families.summary import Summary
 from rlhf.demo.families.sums import Sums
 from rlhf.demo.families.translate import Translate
 
 SHARES: Mapping[Family, float] = {
-    Extract(): 0.26,
-    Colour(): 0.26,
-    Shopping(): 0.12,
-    Sums(): 0.12,
+    Extract(): 0.12,
+    Reading(): 0.12,
+    Summary(): 0.1,
     Translate(): 0.1,
-    Sentiment(): 0.14,
+    Service(): 0.1,
+    Sentiment(): 0.08,
+    Sorting(): 0.1,
+    Sums(): 0.1,
+    Record(): 0.1,
+    Booking(): 0.08,
 }
-"""How often each is drawn; those that are harder to learn are met more often."""
+"""How often each is drawn."""
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in SHARES}
+HELD_OUT_FAMILY: Family = Calendar()
+"""In no demonstration, no pair, no prompt of PPO and no text of the base: only evaluations ask it."""
 
-__all__ = ["FAMILIES", "SHARES", "Family", "Form", "Spec", "Value"]
+HELD_OUT_FORMS: frozenset[tuple[str, Form]] = frozenset({("reading", "quoted"), ("sums", "quoted")})
+"""Families and forms that training meets apart, never together."""
+
+FAMILIES: Mapping[str, Family] = {family.name: family for family in [*SHARES, HELD_OUT_FAMILY]}
+
+__all__ = [
+    "FAMILIES",
+    "HELD_OUT_FAMILY",
+    "HELD_OUT_FORMS",
+    "SHARES",
+    "Family",
+    "Form",
+    "Kind",
+    "Spec",
+    "Value",
+]

@@ -1,11 +1,11 @@
-"""Copy out of a sentence: who took what to which place."""
+"""Entity extraction: who took what to which place."""
 
 from random import Random
 from typing import Any
 
-from rlhf.demo.families.base import Form, Spec, Value, ended, other
+from rlhf.demo.families.base import Spec, Value, other
+from rlhf.demo.families.phrases import Phrases
 from rlhf.demo.lexicon import NAMES, PLACES, THINGS, Language, Table, mentions
-from rlhf.demo.wording import upper_first
 
 _TABLES: dict[str, Table] = {"name": NAMES, "thing": THINGS, "place": PLACES}
 _QUESTIONS: dict[str, dict[Language, str]] = {
@@ -25,18 +25,17 @@ _PHRASES: dict[str, dict[Language, str]] = {
 }
 
 
-class Extract:
+class Extract(Phrases):
     """For example "Today Mia took the cup to Rome. Who took it?" A name, a thing or a place is asked for."""
 
     name = "extract"
-    forms: tuple[Form, Form] = ("short", "sentence")
 
     def make(self, rng: Random) -> dict[str, Any]:
         """A name, a thing, a place, and which of them is asked for."""
         spec: dict[str, Any] = {kind: rng.choice(list(table)) for kind, table in _TABLES.items()}
         return spec | {"asked": rng.choice(list(_TABLES))}
 
-    def instruction(self, spec: Spec, language: Language) -> str:
+    def question(self, spec: Spec, language: Language) -> str:
         """The sentence and a question about it."""
         name, thing, place = (table[spec[kind]].surface(language) for kind, table in _TABLES.items())
         if language == "en":
@@ -51,12 +50,18 @@ class Extract:
         """Another word of the same kind."""
         return (other(rng, list(_TABLES[spec["asked"]]), spec[spec["asked"]]),)
 
-    def render(self, value: Value, form: Form, spec: Spec, language: Language) -> str:
-        """For example "Mia." or "It was Mia"."""
-        word = _TABLES[spec["asked"]][value[0]].surface(language)
-        text = (_SENTENCES if form == "sentence" else _PHRASES)[spec["asked"]][language].format(word)
-        return ended(upper_first(text), language)
+    def phrase(self, value: Value, spec: Spec, language: Language) -> str:
+        """For example "Mia" or "to Rome"."""
+        return _PHRASES[spec["asked"]][language].format(_word(value, spec, language))
+
+    def sentence(self, value: Value, spec: Spec, language: Language) -> str:
+        """For example "it was Mia"."""
+        return _SENTENCES[spec["asked"]][language].format(_word(value, spec, language))
 
     def parse(self, content: str, spec: Spec, language: Language) -> list[Value]:
         """The words of the kind asked for."""
         return [(key,) for key in mentions(content, _TABLES[spec["asked"]], language)]
+
+
+def _word(value: Value, spec: Spec, language: Language) -> str:
+    return _TABLES[spec["asked"]][value[0]].surface(language)

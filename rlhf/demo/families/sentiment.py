@@ -1,20 +1,19 @@
-"""Say whether a short review is positive or negative."""
+"""Sentiment: say whether a short review is positive or negative."""
 
 from random import Random
 from typing import Any
 
-from rlhf.demo.families.base import Form, Spec, Value, ended, other
+from rlhf.demo.families.base import Spec, Value, other
+from rlhf.demo.families.phrases import Phrases
 from rlhf.demo.lexicon import BLAME, MOODS, PRAISE, SUBJECTS, Language, Table, mentions
-from rlhf.demo.wording import upper_first
 
 _TABLES: dict[str, Table] = {"positive": PRAISE, "negative": BLAME}
 
 
-class Sentiment:
+class Sentiment(Phrases):
     """For example "Positive or negative: the food was great, the room was lovely"."""
 
     name = "sentiment"
-    forms: tuple[Form, Form] = ("short", "sentence")
 
     def make(self, rng: Random) -> dict[str, Any]:
         """Two subjects, and two judgements of one mood."""
@@ -22,7 +21,7 @@ class Sentiment:
         words = rng.sample(list(_TABLES[mood]), 2)
         return {"mood": mood, "subjects": rng.sample(list(SUBJECTS), 2), "words": words}
 
-    def instruction(self, spec: Spec, language: Language) -> str:
+    def question(self, spec: Spec, language: Language) -> str:
         """The question and the review."""
         subjects = [SUBJECTS[key].surface(language) for key in spec["subjects"]]
         words = [_TABLES[spec["mood"]][key].surface(language) for key in spec["words"]]
@@ -40,12 +39,14 @@ class Sentiment:
         """The other mood."""
         return (other(rng, list(MOODS), spec["mood"]),)
 
-    def render(self, value: Value, form: Form, spec: Spec, language: Language) -> str:
-        """For example "Positive." or "The review is positive"."""
+    def phrase(self, value: Value, spec: Spec, language: Language) -> str:
+        """For example "positive"."""
+        return MOODS[value[0]].surface(language)
+
+    def sentence(self, value: Value, spec: Spec, language: Language) -> str:
+        """For example "the review is positive"."""
         word = MOODS[value[0]].surface(language)
-        if form == "sentence":
-            word = f"the review is {word}" if language == "en" else f"这是{word}评价"
-        return ended(upper_first(word), language)
+        return f"the review is {word}" if language == "en" else f"这是{word}评价"
 
     def parse(self, content: str, spec: Spec, language: Language) -> list[Value]:
         """The moods named."""

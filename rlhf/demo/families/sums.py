@@ -1,27 +1,26 @@
-"""Tiny sums in words."""
+"""Little sums in words."""
 
 from random import Random
 from typing import Any
 
-from rlhf.demo.families.base import Form, Spec, Value, ended
+from rlhf.demo.families.base import Spec, Value
+from rlhf.demo.families.phrases import Phrases
 from rlhf.demo.lexicon import NAMES, NUMBERS, THINGS, Language, counted, mentions, number
-from rlhf.demo.wording import upper_first
 
-_LARGEST_PART = 5
+_LARGEST_PART = 9
 
 
-class Sums:
+class Sums(Phrases):
     """For example: Mia has two cups and buys four more. How many now?"""
 
     name = "sums"
-    forms: tuple[Form, Form] = ("short", "sentence")
 
     def make(self, rng: Random) -> dict[str, Any]:
-        """A name, a thing, and two numbers from 2 to 5."""
+        """A name, a thing, and two numbers from 2 to 9."""
         parts = [rng.randint(2, _LARGEST_PART) for _ in range(2)]
         return {"name": rng.choice(list(NAMES)), "thing": rng.choice(list(THINGS)), "parts": parts}
 
-    def instruction(self, spec: Spec, language: Language) -> str:
+    def question(self, spec: Spec, language: Language) -> str:
         """The story and the question."""
         name, thing = NAMES[spec["name"]].surface(language), THINGS[spec["thing"]]
         first, second = (counted(part, language) for part in spec["parts"])
@@ -37,12 +36,14 @@ class Sums:
         """Off by one or two."""
         return (number(sum(spec["parts"]) + rng.choice([-2, -1, 1, 2])),)
 
-    def render(self, value: Value, form: Form, spec: Spec, language: Language) -> str:
-        """For example "Six." or "There are six now"."""
+    def phrase(self, value: Value, spec: Spec, language: Language) -> str:
+        """For example "six"."""
+        return NUMBERS[value[0]].surface(language)
+
+    def sentence(self, value: Value, spec: Spec, language: Language) -> str:
+        """For example "there are six now"."""
         word = NUMBERS[value[0]].surface(language)
-        if form == "sentence":
-            word = f"there are {word} now" if language == "en" else f"总数是{word}"
-        return ended(upper_first(word), language)
+        return f"there are {word} now" if language == "en" else f"总数是{word}"
 
     def parse(self, content: str, spec: Spec, language: Language) -> list[Value]:
         """The numbers named, in words or digits."""

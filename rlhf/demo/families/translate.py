@@ -1,9 +1,9 @@
-"""Translate "three red cups" into the other language."""
+"""Chinese–English phrases: translate "three red cups" into the other language."""
 
 from random import Random
 from typing import Any
 
-from rlhf.demo.families.base import Form, Spec, Value, ended, other
+from rlhf.demo.families.base import Form, SingleTurn, Spec, Value, ended, other
 from rlhf.demo.lexicon import COLOURS, NUMBERS, THINGS, Language, Table, counted, mentions, number
 from rlhf.demo.wording import upper_first
 
@@ -13,17 +13,17 @@ _ALL: Table = {**NUMBERS, **COLOURS, **THINGS}
 _TARGET: dict[Language, Language] = {"en": "zh", "zh": "en"}
 
 
-class Translate:
+class Translate(SingleTurn):
     """For example "Into Chinese: three red cups." The answer is in the language that the prompt is not in."""
 
     name = "translate"
-    forms: tuple[Form, Form] = ("short", "sentence")
+    forms: tuple[Form, ...] = ("short", "sentence")
 
     def make(self, rng: Random) -> dict[str, Any]:
         """The keys of a number, a colour and a thing."""
         return {"phrase": [rng.choice(_COUNTS), rng.choice(list(COLOURS)), rng.choice(list(THINGS))]}
 
-    def instruction(self, spec: Spec, language: Language) -> str:
+    def question(self, spec: Spec, language: Language) -> str:
         """The request and the phrase."""
         phrase = _phrase(tuple(spec["phrase"]), language)
         return f"Into Chinese: {phrase}." if language == "en" else f"译成英文：{phrase}。"
