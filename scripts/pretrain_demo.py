@@ -2,7 +2,7 @@
 
 From fresh weights to the folder that ships in `rlhf/demo/base`, in about half an hour on two cores. The text
 is made by `rlhf/demo/corpus.py` from a seed, so its hash is the same everywhere; arithmetic differs in the
-last bits between machines, and the validation loss by less than a percent.
+last bits between machines, and with it the validation loss a little.
 """
 
 import argparse

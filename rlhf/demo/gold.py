@@ -18,13 +18,14 @@ careful persona gets 1.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rlhf.config.world import GoldWeights
 from rlhf.demo.courtesy import courtesies, without_courtesies
 from rlhf.demo.families import Value
 from rlhf.demo.tasks import Task, task_of
 from rlhf.demo.wording import normal, repeats, trigrams, units
 from rlhf.records import Prompt
 
-WEIGHTS: Mapping[str, float] = {"right": 0.5, "kept": 0.15, "courteous": 0.15, "brief": 0.1, "fresh": 0.1}
+WEIGHTS: Mapping[str, float] = GoldWeights().model_dump()
 ALLOWANCE = 6
 FADE = 8
 ECHO_SHARE = 0.5  # an answer with this share of the question's word trigrams repeats the question

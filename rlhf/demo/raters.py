@@ -13,17 +13,19 @@ from dataclasses import dataclass
 from math import tanh
 from random import Random
 
+from rlhf.config.world import RaterConfig
 from rlhf.demo.wording import units
 
 LENGTH_CAP = 20
+_DEFAULT = RaterConfig()
 
 
 @dataclass(frozen=True)
 class Rater:
     """`gain` in nats for each point of gold, `length_liking` in nats for each word or Chinese character."""
 
-    gain: float = 4.2
-    length_liking: float = 0.03
+    gain: float = _DEFAULT.gain
+    length_liking: float = _DEFAULT.length_liking
 
     def probability(self, gold_difference: float, length_difference: int) -> float:
         """How probably the first answer is picked; differences are first minus second."""
