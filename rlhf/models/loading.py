@@ -85,7 +85,10 @@ def refuse_other_kind(source: str, ending: str, wanted: str, *, trust_remote_cod
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{source}: no config.json can be read here: {_first_line(error)}") from error
+        raise ModelError(
+            f"{source}: no config.json can be read here: {_first_line(error)}\n"
+            "name an existing model folder (config.json, *.safetensors) or a hub id (owner/name)"
+        ) from error
     architectures = list(getattr(config, "architectures", None) or [])
     heads = ("ForCausalLM", "ForSequenceClassification", "ForTokenClassification", "ForMaskedLM")
     if architectures and not any(name.endswith(ending) for name in architectures):
