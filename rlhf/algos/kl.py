@@ -4,18 +4,26 @@ With d = log pi - log pi_ref on a token drawn from pi (Schulman, "Approximating 
 2020): k1 = d is unbiased, and negative at times; k2 = d^2 / 2 is biased and never negative;
 k3 = exp(-d) - 1 + d is unbiased and never negative. Differentiated as a loss, only k2 has the
 gradient of the KL in expectation: k1's is 0, and k3's is that of KL(reference || policy).
+
+As a reward, where the gradient is E[estimate * grad log pi] and none flows through the estimate, it
+is the other way round: k1 gives the gradient of KL(policy || reference), k3 that less the gradient of
+KL(reference || policy). Near the reference the two gradients agree, so that a penalty of k3 hardly
+pulls there, and pulls hard only from far away.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from rlhf.algos.masks import masked, masked_sum
 from rlhf.errors import TrainingError
+
+KlEstimator = Literal["k1", "k3"]
+"""Those that may be a penalty; k2's expectation is no KL."""
 
 
 def k1(logprobs_BT: Tensor, ref_logprobs_BT: Tensor, mask_BT: Tensor) -> Tensor:
@@ -34,9 +42,16 @@ def k3(logprobs_BT: Tensor, ref_logprobs_BT: Tensor, mask_BT: Tensor) -> Tensor:
     return torch.expm1(-d_BT) + d_BT
 
 
-def sequence_kl(logprobs_BT: Tensor, ref_logprobs_BT: Tensor, mask_BT: Tensor) -> Tensor:
-    """Sum of k1 over each response's tokens, [B] in nats; its mean over responses is "the KL"."""
-    return masked_sum(k1(logprobs_BT, ref_logprobs_BT, mask_BT), mask_BT, dim=-1)
+def token_kl(logprobs_BT: Tensor, ref_logprobs_BT: Tensor, mask_BT: Tensor, estimator: KlEstimator) -> Tensor:
+    """The named estimate of each token, in nats [B, T]; 0 where masked."""
+    return (k3 if estimator == "k3" else k1)(logprobs_BT, ref_logprobs_BT, mask_BT)
+
+
+def sequence_kl(
+    logprobs_BT: Tensor, ref_logprobs_BT: Tensor, mask_BT: Tensor, estimator: KlEstimator = "k1"
+) -> Tensor:
+    """Sum over each response's tokens, [B] in nats; by k1, its mean over responses is "the KL"."""
+    return masked_sum(token_kl(logprobs_BT, ref_logprobs_BT, mask_BT, estimator), mask_BT, dim=-1)
 
 
 class KlController(Protocol):

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rlhf.algos.kl import k1
+from rlhf.algos.kl import KlEstimator, token_kl
 from rlhf.algos.masks import last_token_mask, masked
 
 MissingEnd = Literal["penalty", "replace"]
@@ -48,14 +48,21 @@ class TokenRewards:
 
 
 def token_rewards(
-    score_B: Tensor, logprobs_BT: Tensor, ref_logprobs_BT: Tensor, mask_BT: Tensor, kl_coef: float
+    score_B: Tensor,
+    logprobs_BT: Tensor,
+    ref_logprobs_BT: Tensor,
+    mask_BT: Tensor,
+    kl_coef: float,
+    estimator: KlEstimator = "k1",
 ) -> TokenRewards:
     """Rewards of PPO, before whitening (Ziegler et al. 2019, eq. 2, token by token).
 
         r_t = [t is the last token] score - kl_coef * (log pi(a_t) - log pi_ref(a_t))
 
-    The summed penalty of a response is kl_coef times its `sequence_kl`. Nothing carries a gradient.
+    With k3 the estimate exp(-d) - 1 + d takes the place of d = log pi - log pi_ref; `rlhf.algos.kl` says
+    what that does. The summed penalty of a response is kl_coef times its `sequence_kl`. Nothing carries a
+    gradient.
     """
     score_BT = place_score(score_B, mask_BT).detach()
-    kl_penalty_BT = kl_coef * k1(logprobs_BT, ref_logprobs_BT, mask_BT).detach()
+    kl_penalty_BT = kl_coef * token_kl(logprobs_BT, ref_logprobs_BT, mask_BT, estimator).detach()
     return TokenRewards(total_BT=score_BT - kl_penalty_BT, score_BT=score_BT, kl_penalty_BT=kl_penalty_BT)

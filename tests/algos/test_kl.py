@@ -146,3 +146,45 @@ def test_state_goes_round(kl: FixedKl | AdaptiveKl):
 def test_impossible_settings_name_their_key(key: str, value: float):
     with pytest.raises(ValueError, match=f"{key}={value}"):
         AdaptiveKl(**{"coef": 0.1, "target": 6.0, key: value})
+
+
+def test_the_estimators_by_name():
+    rng = generator(11)
+    mask_BT = ragged_mask(rng, 3, 4)
+    given = normal(rng, 3, 4), normal(rng, 3, 4), mask_BT
+    assert torch.equal(sequence_kl(*given), k1(*given).sum(-1))
+    assert torch.equal(sequence_kl(*given, "k3"), k3(*given).sum(-1))
+    assert not torch.allclose(sequence_kl(*given), sequence_kl(*given, "k3"))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_as_a_reward_k1_gives_the_gradient_of_the_kl_and_k3_a_part_of_it(seed: int):
+    policy, reference = two_distributions(generator(seed))
+    policy.requires_grad_()
+    mask = torch.ones(7, 1, dtype=torch.bool)
+    log_p, log_q = policy.log_softmax(0), reference.log_softmax(0)
+
+    def gradient(loss: torch.Tensor) -> torch.Tensor:
+        return torch.autograd.grad(loss, policy, retain_graph=True)[0]
+
+    forward = gradient((log_p.exp() * (log_p - log_q)).sum())
+    backward = gradient((log_q.exp() * (log_q - log_p)).sum())
+    as_reward = {f.__name__: gradient((log_p.exp() * f(log_p, log_q, mask).detach()).sum()) for f in (k1, k3)}
+    torch.testing.assert_close(as_reward["k1"], forward)
+    torch.testing.assert_close(as_reward["k3"], forward - backward)
+
+
+def test_near_the_reference_a_penalty_of_k3_does_not_pull():
+    """Ten times nearer, the gradient of the KL falls tenfold, what k3 gives as a reward a hundredfold."""
+    rng = generator(12)
+    reference, direction = normal(rng, 7, 1), normal(rng, 7, 1)
+    mask = torch.ones(7, 1, dtype=torch.bool)
+    pulls: dict[str, list[float]] = {"k1": [], "k3": []}
+    for step in (1e-2, 1e-3):
+        policy = (reference + step * direction).requires_grad_()
+        log_p, log_q = policy.log_softmax(0), reference.log_softmax(0)
+        for f in (k1, k3):
+            loss = (log_p.exp() * f(log_p, log_q, mask).detach()).sum()
+            pulls[f.__name__].append(torch.autograd.grad(loss, policy, retain_graph=True)[0].norm().item())
+    assert pulls["k1"][0] / pulls["k1"][1] == pytest.approx(10, rel=0.05)
+    assert pulls["k3"][0] / pulls["k3"][1] == pytest.approx(100, rel=0.05)

@@ -32,6 +32,14 @@ def test_token_rewards_by_hand():
     torch.testing.assert_close(rewards.total_BT, tensor([-0.1, 10.05, 0.0], [0.0, -0.1, -3.9]))
 
 
+def test_a_penalty_of_k3_by_hand():
+    logprobs_BT, ref_BT = tensor([-1.0, -1.0]), tensor([-2.0, 0.0])
+    rewards = token_rewards(tensor(10.0), logprobs_BT, ref_BT, torch.ones(1, 2).bool(), 0.1, "k3")
+    # d: 1, -1;  exp(-d) - 1 + d: 1 / e, e - 2: both are taken off
+    assert rewards.kl_penalty_BT.tolist()[0] == pytest.approx([0.1 / math.e, 0.1 * (math.e - 2)])
+    assert rewards.total_BT.tolist()[0] == pytest.approx([-0.1 / math.e, 10 - 0.1 * (math.e - 2)])
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_against_a_loop(seed: int):
     rng = generator(seed)
