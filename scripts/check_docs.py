@@ -211,10 +211,15 @@ def lay_out(words: Sequence[str]) -> None:
             continue
         if key == "reward.path" and path.suffix == ".py":
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"def {function}(prompt, response, **row):\n    return float(len(response))\n")
+            takes, gives = "prompt, response, **row", "float(len(response))"
+            if "reward.batched=true" in words:
+                takes, gives = "prompts, responses, rows", "[float(len(text)) for text in responses]"
+            path.write_text(f"def {function}({takes}):\n    return {gives}\n")
         elif key.startswith("data.") and path.suffix in (".jsonl", ".txt"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(_rows(key.removeprefix("data."), path.suffix), encoding="utf-8")
+        elif key == "reward.json_schema":
+            path.write_text('{"type": "object", "required": ["name"]}\n', encoding="utf-8")
         elif key == "model.path" and value.startswith("./"):
             _save_model(path)
 
@@ -226,7 +231,7 @@ def _rows(dataset: str, suffix: str) -> str:
     rows = {
         "demonstrations": lambda n: {"prompt": f"Count to {n}.", "completion": f"{n} it is."},
         "preferences": lambda n: {"prompt": f"Count to {n}.", "chosen": f"{n} it is.", "rejected": f"No {n}"},
-        "prompts": lambda n: {"prompt": f"Count to {n}."},
+        "prompts": lambda n: {"prompt": f"Count to {n}.", "reference": n},
     }
     return "".join(json.dumps(rows[dataset](n)) + "\n" for n in numbers)
 

@@ -18,7 +18,7 @@ from rlhf.models.loading import (
 )
 from rlhf.models.reward_model import load_reward_model
 from rlhf.models.roles import Roles, RoleSources, build_roles
-from rlhf.rewards.base import Reward
+from rlhf.rewards.base import Reward, check_prompts
 from rlhf.rewards.build import build_reward, needs_model
 from rlhf.rewards.model import ModelReward
 from rlhf.rollout.hf import HfEngine
@@ -60,6 +60,7 @@ def set_up(here: Session) -> Ppo:
             "give more prompts, or raise data.validation_fraction"
         )
     reward = build_reward(cfg.reward, lambda: reward_of(here, roles, encoder))
+    check_prompts(reward, [*parts.train, *parts.validation])
     validation = reward
     if needs_model(cfg.reward):
         validation = build_reward(cfg.reward, lambda: validation_of(here, roles, encoder))

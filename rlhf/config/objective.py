@@ -8,7 +8,7 @@ from rlhf.config.base import Count, NonNegative, Positive, Section
 
 
 class ModelReward(Section):
-    """The score of the reward model."""
+    """The score of a reward model."""
 
     kind: Literal["model"] = "model"
 
@@ -18,6 +18,10 @@ class CustomReward(Section):
 
     kind: Literal["custom"] = "custom"
     path: str = Field(description="package.module:function, or file.py:function")
+    batched: bool = Field(default=False, description="the function is f(prompts, responses, rows) -> scores")
+    timeout_s: Positive | None = Field(
+        default=None, description="seconds that one call may take; none: as long as it likes"
+    )
 
     @field_validator("path")
     @classmethod
@@ -35,7 +39,7 @@ class WantedPattern(Section):
 
 
 class RulesReward(Section):
-    """A sum of simple rules on the text of the response."""
+    """A sum of simple rules: on the text of the response, and on how it compares with a reference answer."""
 
     kind: Literal["rules"] = "rules"
     per_word: float = Field(default=0.0, description="for each word (Chinese: character) of the response")
@@ -49,6 +53,24 @@ class RulesReward(Section):
     wanted: dict[str, WantedPattern] = Field(
         default={}, description="by a name of yours: {pattern: regular expression, score: when it is found}"
     )
+    language: Literal["en", "zh", "prompt"] | None = Field(
+        default=None, description="which the response should be in; prompt: that of the prompt"
+    )
+    language_score: float = Field(default=1.0, description="for a response in that language")
+    json_schema: str | None = Field(default=None, description="a file: what a response is held against")
+    json_valid: float = Field(default=1.0, description="for a response that is JSON and fits the schema")
+    json_share: float = Field(default=0.0, description="times the share of the schema's demands that are met")
+    reference: str = Field(
+        default="reference",
+        description="the field of a prompt's row with the reference answer, or a list of them",
+    )
+    exact_match: float = Field(default=0.0, description="for a response that is the reference")
+    numeric_match: float = Field(default=0.0, description="where the last number is the reference's")
+    bleu: float = Field(default=0.0, description="times BLEU against the reference, 0 to 1")
+    rouge_1: float = Field(default=0.0, description="times the F1 of words shared with the reference")
+    rouge_2: float = Field(default=0.0, description="times the F1 of pairs of words shared with it")
+    rouge_l: float = Field(default=0.0, description="times the F1 of the longest sequence shared with it")
+    chrf: float = Field(default=0.0, description="times chrF against the reference, 0 to 1")
 
 
 class WeightedPart(Section):

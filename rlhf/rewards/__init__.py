@@ -4,9 +4,10 @@ reward = build_reward(cfg.reward, load_model_reward=lambda: ModelReward(model, e
 scores = reward(batch)      # Scores(total=[B], parts={"model": [B]})
 """
 
-from rlhf.rewards.base import Reward, Scored, Scores
+from rlhf.rewards.base import Reward, Scored, Scores, check_prompts
 from rlhf.rewards.build import build_reward, needs_model, reward_files
-from rlhf.rewards.custom import CustomReward, load_function
+from rlhf.rewards.custom import CustomReward
+from rlhf.rewards.functions import load_function
 from rlhf.rewards.model import ModelReward, same_tokens
 from rlhf.rewards.rules import RulesReward
 from rlhf.rewards.weighted import WeightedReward
@@ -20,6 +21,7 @@ __all__ = [
     "Scores",
     "WeightedReward",
     "build_reward",
+    "check_prompts",
     "load_function",
     "needs_model",
     "reward_files",

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from rlhf.config import objective
 from rlhf.rewards.base import Reward
-from rlhf.rewards.custom import CustomReward, source_file
+from rlhf.rewards.custom import CustomReward
+from rlhf.rewards.functions import source_file
 from rlhf.rewards.rules import RulesReward
 from rlhf.rewards.weighted import WeightedReward
 
@@ -34,7 +35,11 @@ def reward_files(cfg: objective.Reward) -> tuple[Path, ...]:
     """Files of the user's own that decide the reward: part of a run's identity."""
     if isinstance(cfg, objective.WeightedReward):
         return tuple(file for part in cfg.parts.values() for file in reward_files(part.reward))
-    file = source_file(cfg.path) if isinstance(cfg, objective.CustomReward) else None
+    file = None
+    if isinstance(cfg, objective.CustomReward):
+        file = source_file(cfg.path)
+    elif isinstance(cfg, objective.RulesReward) and cfg.json_schema:
+        file = Path(cfg.json_schema).expanduser()
     return (file,) if file and file.is_file() else ()
 
 
@@ -43,7 +48,7 @@ def _build(cfg: objective.Reward, load_model_reward: Callable[[], Reward]) -> Re
         case objective.ModelReward():
             return load_model_reward()
         case objective.CustomReward():
-            return CustomReward(cfg.path)
+            return CustomReward(cfg)
         case objective.RulesReward():
             return RulesReward(cfg)
         case objective.WeightedReward():

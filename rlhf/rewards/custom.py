@@ -1,69 +1,155 @@
-"""A user's plain function as the reward: `f(prompt, response, **row) -> float`."""
+"""A user's plain function as the reward: `f(prompt, response, **row) -> float`, or a batch at a time."""
 
-import difflib
-import importlib
-import importlib.util
+import asyncio
 import inspect
 import math
-import sys
-import traceback
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from types import ModuleType
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Sequence, Sized
 from typing import Any
 
 import torch
 
-from rlhf.errors import ConfigError, TrainingError
-from rlhf.rewards.base import Scored, Scores
-from rlhf.rewards.model import beginning
+from rlhf.config import objective
+from rlhf.errors import ConfigError, RlhfError, TrainingError
+from rlhf.records import Prompt
+from rlhf.rewards.base import Scored, Scores, beginning
+from rlhf.rewards.functions import asked_for, check_batched, load_function, where
+
+AT_ONCE = 64  # calls of an asynchronous function that wait at the same time
 
 
 class CustomReward:
-    """Calls the function once for each answer.
+    """Calls the function once for each answer, or with `batched` once for all of them.
 
     It is given the prompt's text and the response as its first two arguments, and by name those fields of
     the row that it asks for (all of them where it takes `**row`); `messages` (of a conversation, as dicts)
-    and `finish` ("eos" or "length") are fields as well.
+    and `finish` ("eos" or "length") are fields as well. A batched one is given lists: prompts, responses,
+    rows (dicts), and returns as many scores. An `async` function of one answer is called for up to 64 answers
+    at once.
     """
 
-    def __init__(self, path: str) -> None:
-        """Loads the function that `path` names.
+    def __init__(self, cfg: objective.CustomReward) -> None:
+        """Loads the function that `cfg.path` names.
 
         Raises:
             ConfigError: there is no such file, module or function, or it cannot be called as a reward.
         """
-        self.path = path
-        self._function = load_function(path)
-        self._wanted, self._needed = _asked_for(path, self._function)
+        self.path = cfg.path
+        self._batched, self._timeout_s = cfg.batched, cfg.timeout_s
+        self._function = load_function(cfg.path)
+        self._asynchronous = inspect.iscoroutinefunction(self._function)
+        self._wanted: set[str] | None = None
+        self._needed: set[str] = set()
+        if cfg.batched:
+            check_batched(cfg.path, self._function)
+        else:
+            self._wanted, self._needed = asked_for(cfg.path, self._function)
 
     def __call__(self, batch: Sequence[Scored]) -> Scores:
         """Scores of the batch.
 
         Raises:
             ConfigError: the function needs a field that a row does not have.
-            TrainingError: it raised, or returned something that is no finite number.
+            TrainingError: it raised, took longer than `timeout_s`, or returned something that is no finite
+                number (batched: not as many as there are answers).
         """
-        total_B = torch.tensor([self._score(scored) for scored in batch], dtype=torch.float32)
+        if self._batched:
+            values = self._of_all(batch) if batch else []
+        elif self._asynchronous:
+            values = asyncio.run(self._of_each(batch))
+        else:
+            values = [self._call(scored, *self._arguments(scored)) for scored in batch]
+        total_B = torch.tensor(
+            [self._number(value, scored) for value, scored in zip(values, batch, strict=True)],
+            dtype=torch.float32,
+        )
         return Scores(total_B, {"custom": total_B})
 
-    def _score(self, scored: Scored) -> float:
-        row = _row_of(scored)
+    def check(self, prompts: Sequence[Prompt]) -> None:
+        """Raises ConfigError where a row lacks a field that the function cannot do without."""
+        for prompt in prompts:
+            self._has_fields(prompt, row_of(prompt, "eos"))
+
+    def _arguments(self, scored: Scored) -> tuple[tuple[str, str], dict[str, Any]]:
+        row = row_of(scored.prompt, scored.finish)
+        self._has_fields(scored.prompt, row)
+        given = row if self._wanted is None else {key: row[key] for key in self._wanted & row.keys()}
+        return (scored.prompt.text, scored.response), given
+
+    def _has_fields(self, prompt: Prompt, row: dict[str, Any]) -> None:
         missing = sorted(self._needed - row.keys())
         if missing:
             raise ConfigError(
                 f"reward.path={self.path}: the function needs {', '.join(missing)}; the row of the prompt "
-                f"{beginning(scored)} has only {', '.join(sorted(row))}; give the parameter a default"
+                f"{beginning(prompt)} has only {', '.join(sorted(row))}; give the parameter a default"
             )
-        given = row if self._wanted is None else {key: row[key] for key in self._wanted & row.keys()}
-        try:
-            score = self._function(scored.prompt.text, scored.response, **given)
-        except Exception as error:
+
+    def _of_all(self, batch: Sequence[Scored]) -> list[Any]:
+        texts = [scored.prompt.text for scored in batch], [scored.response for scored in batch]
+        rows = [row_of(scored.prompt, scored.finish) for scored in batch]
+        given = self._call(batch[0], (*texts, rows), {}, of=f"a batch of {len(batch)} that begins with ")
+        listed = given.tolist() if callable(getattr(given, "tolist", None)) else given
+        if (
+            not isinstance(listed, Sized)
+            or not isinstance(listed, Iterable)
+            or isinstance(listed, (str, dict))
+        ):
             raise TrainingError(
-                f"reward.path={self.path} raised {_where(error, self._function)} "
-                f"for the prompt {beginning(scored)}"
-            ) from error
-        return self._number(score, scored)
+                f"reward.path={self.path} returned {given!r:.80}; with reward.batched=true it must return "
+                f"a list of {len(batch)} numbers"
+            )
+        if len(listed) != len(batch):
+            raise TrainingError(
+                f"reward.path={self.path} returned {len(listed)} scores for {len(batch)} answers; "
+                "it must return one for each, in their order"
+            )
+        return list(listed)
+
+    async def _of_each(self, batch: Sequence[Scored]) -> list[Any]:
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def one(scored: Scored) -> Any:
+            arguments, row = self._arguments(scored)
+            async with room:
+                limit = asyncio.timeout(self._timeout_s)
+                try:
+                    async with limit:
+                        return await self._function(*arguments, **row)
+                except Exception as error:
+                    if limit.expired():
+                        raise self._too_long(scored, "") from None
+                    raise self._raised(error, scored, "") from error
+
+        try:
+            async with asyncio.TaskGroup() as group:  # the first failure cancels the others
+                tasks = [group.create_task(one(scored)) for scored in batch]
+        except ExceptionGroup as failures:
+            raise _first(failures) from failures
+        return [task.result() for task in tasks]
+
+    def _call(self, scored: Scored, arguments: Sequence[Any], row: dict[str, Any], of: str = "") -> Any:
+        def call() -> Any:
+            given = self._function(*arguments, **row)
+            return asyncio.run(_awaited(given)) if self._asynchronous else given
+
+        try:
+            return call() if self._timeout_s is None else _in_time(call, self._timeout_s)
+        except _TooLongError:
+            raise self._too_long(scored, of) from None
+        except Exception as error:
+            raise self._raised(error, scored, of) from error
+
+    def _raised(self, error: Exception, scored: Scored, of: str) -> TrainingError:
+        return TrainingError(
+            f"reward.path={self.path} raised {where(error, self._function)} "
+            f"for {of}the prompt {beginning(scored.prompt)}"
+        )
+
+    def _too_long(self, scored: Scored, of: str) -> TrainingError:
+        return TrainingError(
+            f"reward.path={self.path} took longer than reward.timeout_s={self._timeout_s:g} for {of}the "
+            f"prompt {beginning(scored.prompt)}; raise it, or look at what the function waits for"
+        )
 
     def _number(self, score: Any, scored: Scored) -> float:
         value = score.item() if callable(getattr(score, "item", None)) and _is_single(score) else score
@@ -74,107 +160,56 @@ class CustomReward:
         )
         hint = "; is a `return` missing?" if value is None else ""
         raise TrainingError(
-            f"reward.path={self.path} returned {shown} for the prompt {beginning(scored)}; "
+            f"reward.path={self.path} returned {shown} for the prompt {beginning(scored.prompt)}; "
             f"it must return a finite number{hint}"
         )
 
 
-def load_function(path: str) -> Callable[..., Any]:
-    """The function that `package.module:function` or `file.py:function` names.
-
-    Raises:
-        ConfigError: the file or module is missing or cannot be imported, or has no such function.
-    """
-    place, _, name = path.rpartition(":")
-    file = source_file(path)
-    try:
-        module = _import_file(path, file) if file else importlib.import_module(place)
-    except ConfigError:
-        raise
-    except ModuleNotFoundError as error:
-        if error.name and (place == error.name or place.startswith(f"{error.name}.")):
-            raise ConfigError(
-                f"reward.path={path}: there is no module {place} here; a file reads folder/file.py:{name}"
-            ) from None
-        raise ConfigError(f"reward.path={path}: cannot be imported: {_where(error)}") from error
-    except Exception as error:
-        raise ConfigError(f"reward.path={path}: cannot be imported: {_where(error)}") from error
-    function = getattr(module, name, None)
-    if function is None:
-        there = [key for key, value in vars(module).items() if inspect.isfunction(value)]
-        near = difflib.get_close_matches(name, there, n=1) or there[:3]
-        raise ConfigError(
-            f"reward.path={path}: {place} has no function {name}"
-            + (f"; it has {', '.join(near)}" if near else "")
-        )
-    if not callable(function):
-        raise ConfigError(f"reward.path={path}: {name} is a {type(function).__name__}, not a function")
-    return function
-
-
-def source_file(path: str) -> Path | None:
-    """The file of `file.py:function`; None where a module is named."""
-    place = path.rpartition(":")[0]
-    return Path(place).expanduser() if place.endswith(".py") else None
-
-
-def _import_file(path: str, file: Path) -> ModuleType:
-    """The file as a module; what lies beside it can be imported, as when it is run as a script."""
-    if not file.is_file():
-        raise ConfigError(f"reward.path={path}: there is no file {file} (looked in {Path.cwd()})")
-    whole = file.resolve()
-    spec = importlib.util.spec_from_file_location(f"rlhf_reward_{whole.stem}", whole)
-    assert spec is not None
-    assert spec.loader is not None
-    if str(whole.parent) not in sys.path:
-        sys.path.append(str(whole.parent))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def _asked_for(path: str, function: Callable[..., Any]) -> tuple[set[str] | None, set[str]]:
-    """Names of the row's fields that the function takes (None: all), and those it cannot do without."""
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # some builtins have no signature
-        return set(), set()
-    by_position = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    if len(by_position) < 2 and not takes_any:
-        raise ConfigError(
-            f"reward.path={path}: the function must take the prompt and the response as its first two "
-            f"arguments, as in def {getattr(function, '__name__', 'score')}(prompt, response, **row)"
-        )
-    named = [*by_position[2:], *(p for p in parameters if p.kind is p.KEYWORD_ONLY)]
-    needed = {p.name for p in named if p.default is p.empty}
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return None, needed
-    return {p.name for p in named}, needed
-
-
-def _row_of(scored: Scored) -> dict[str, Any]:
-    content = scored.prompt.content
-    row: dict[str, Any] = {"finish": scored.finish}
-    if not isinstance(content, str):
-        row["messages"] = [{"role": message.role, "content": message.content} for message in content]
-    row |= scored.prompt.fields
+def row_of(prompt: Prompt, finish: str) -> dict[str, Any]:
+    """What a function may ask for: the fields of the row, `finish`, and the turns of a conversation."""
+    row: dict[str, Any] = {"finish": finish}
+    if not isinstance(prompt.content, str):
+        row["messages"] = [{"role": message.role, "content": message.content} for message in prompt.content]
+    row |= prompt.fields
     return {key: value for key, value in row.items() if key not in ("prompt", "response")}
+
+
+class _TooLongError(Exception):
+    """A call was given up; its own TimeoutError is another thing."""
+
+
+def _in_time(call: Callable[[], Any], timeout_s: float) -> Any:
+    """What the call returns or raises. One that takes longer is left behind in a daemon thread: nothing can
+    stop it, and the process that gives up on it is about to end."""
+    returned: list[Any] = []
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            returned.append(call())
+        except BaseException as error:  # handed to the thread that waits
+            raised.append(error)
+
+    thread = threading.Thread(target=work, daemon=True, name="reward")
+    thread.start()
+    thread.join(timeout_s)
+    if raised:
+        raise raised[0]
+    if not returned:
+        raise _TooLongError
+    return returned[0]
+
+
+async def _awaited(given: Awaitable[Any]) -> Any:
+    return await given
+
+
+def _first(failures: ExceptionGroup[Exception]) -> RlhfError:
+    errors = [error for error in failures.exceptions if isinstance(error, RlhfError)]
+    if not errors:
+        raise failures
+    return errors[0]
 
 
 def _is_single(value: Any) -> bool:
     return getattr(value, "size", None) == 1 or getattr(value, "ndim", None) == 0
-
-
-def _where(error: BaseException, function: Callable[..., Any] | None = None) -> str:
-    """`ValueError: text (my_reward.py, line 7)`: the last line in the user's own file, else of all."""
-    said = f"{type(error).__name__}: {error}".rstrip(": ")
-    if isinstance(error, SyntaxError):
-        return f"{type(error).__name__}: {error.msg} ({Path(error.filename or '').name}, line {error.lineno})"
-    frames = traceback.extract_tb(error.__traceback__)
-    own = getattr(getattr(function, "__code__", None), "co_filename", None)
-    frames = [frame for frame in frames if frame.filename == own] or [
-        frame for frame in frames if not frame.filename.startswith("<frozen")
-    ]
-    return f"{said} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else said

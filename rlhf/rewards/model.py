@@ -12,7 +12,7 @@ from rlhf.data.encoding import Encoded, Encoder
 from rlhf.errors import ModelError, TrainingError
 from rlhf.models.loading import context_length
 from rlhf.models.reward_model import sequence_scores
-from rlhf.rewards.base import Scored, Scores
+from rlhf.rewards.base import Scored, Scores, beginning
 
 ScoreFunction = Callable[[PreTrainedModel, Tensor, Tensor], Tensor]
 
@@ -68,7 +68,7 @@ class ModelReward:
             total_B[indices] = scores_B.float().cpu()
         for scored, score in zip(batch, total_B.tolist(), strict=True):
             if score != score:
-                raise TrainingError(f"the reward model gives NaN for the prompt {beginning(scored)}")
+                raise TrainingError(f"the reward model gives NaN for the prompt {beginning(scored.prompt)}")
         return Scores(total_B, {"model": total_B})
 
     def ids_of(self, scored: Scored) -> list[int]:
@@ -86,8 +86,8 @@ class ModelReward:
                 ids = ids[:-1]
         if len(ids) > self._longest:
             raise ModelError(
-                f"the prompt {beginning(scored)} and its response are {len(ids)} tokens; the reward model "
-                f"takes {self._longest}; lower stage.response_length or data.max_length"
+                f"the prompt {beginning(scored.prompt)} and its response are {len(ids)} tokens; the reward "
+                f"model takes {self._longest}; lower stage.response_length or data.max_length"
             )
         return list(ids)
 
@@ -103,12 +103,6 @@ def same_tokens(one: Encoder, other: Encoder) -> bool:
         and one.tokenizer.get_vocab() == other.tokenizer.get_vocab()
         and _cutting_rules(one.tokenizer) == _cutting_rules(other.tokenizer)
     )
-
-
-def beginning(scored: Scored, length: int = 60) -> str:
-    """How a prompt begins, quoted, for a message to people."""
-    text = " ".join(scored.prompt.text.split())
-    return repr(text if len(text) <= length else text[: length - 1] + "…")
 
 
 def _cutting_rules(tokenizer: PreTrainedTokenizerBase) -> object:

@@ -1,4 +1,4 @@
-"""Rules, a user's function, weighted sums, and how they are built: numbers worked by hand."""
+"""Rules on the text, weighted sums, and how they are built: numbers worked by hand."""
 
 from pathlib import Path
 
@@ -7,10 +7,9 @@ import torch
 from pydantic import TypeAdapter
 
 from rlhf.config import objective
-from rlhf.errors import ConfigError, TrainingError
-from rlhf.records import Message, Prompt
+from rlhf.errors import ConfigError
+from rlhf.records import Prompt
 from rlhf.rewards import (
-    CustomReward,
     RulesReward,
     Scored,
     Scores,
@@ -79,84 +78,6 @@ class TestRules:
     def test_refuses_what_makes_no_sense(self, settings: dict[str, object], said: str) -> None:
         with pytest.raises(ConfigError, match=said):
             rules(**settings)
-
-
-class TestCustom:
-    def write(self, folder: Path, text: str) -> str:
-        (folder / "mine.py").write_text(text)
-        return f"{folder / 'mine.py'}:score"
-
-    def test_is_given_prompt_response_and_the_fields_it_asks_for(self, tmp_path: Path) -> None:
-        path = self.write(
-            tmp_path,
-            "def score(prompt, response, reference, bonus=10):\n"
-            "    return len(prompt) + 100 * (response == reference) + bonus",
-        )
-        batch = [
-            answered("yes", Prompt("abc", {"reference": "yes", "other": 1})),
-            answered("no", Prompt("ab", {"reference": "yes", "bonus": 0})),
-        ]
-        assert CustomReward(path)(batch).total.tolist() == [113.0, 2.0]
-
-    def test_is_given_the_whole_row_where_it_takes_one(self, tmp_path: Path) -> None:
-        path = self.write(tmp_path, "def score(p, r, **row): return float(sorted(row) == row['wanted'])")
-        row = {"wanted": ["finish", "messages", "wanted"], "response": "is not handed on"}
-        prompt = Prompt((Message("user", "hi"),), row)
-        assert CustomReward(path)([answered("x", prompt)]).total.tolist() == [1.0]
-
-    def test_takes_booleans_and_scalars_of_numpy_and_torch(self, tmp_path: Path) -> None:
-        path = self.write(
-            tmp_path,
-            "import numpy, torch\n"
-            "def score(p, r): return {'a': True, 'b': numpy.float32(0.5), 'c': torch.tensor(2.0)}[r]",
-        )
-        assert CustomReward(path)([answered(r) for r in "abc"]).total.tolist() == [1.0, 0.5, 2.0]
-
-    def test_finds_a_function_in_a_module(self) -> None:
-        reward = CustomReward("operator:concat")  # no Python signature to read fields from
-        with pytest.raises(TrainingError, match="no number"):
-            reward([answered("x")])
-
-    def test_names_the_line_that_raised_and_the_prompt(self, tmp_path: Path) -> None:
-        path = self.write(tmp_path, "import json\ndef score(p, r):\n    return json.loads(r)\n")
-        with pytest.raises(TrainingError) as caught:
-            CustomReward(path)([answered("{", "What is the capital of France?")])
-        message = str(caught.value)
-        assert "JSONDecodeError" in message
-        assert "(mine.py, line 3)" in message
-        assert "'What is the capital of France?'" in message
-
-    @pytest.mark.parametrize(
-        ("returned", "said"),
-        [("float('nan')", "returned nan"), ("None", "`return` missing"), ("'0.5'", "'0.5', no number")],
-    )
-    def test_refuses_what_is_no_number(self, tmp_path: Path, returned: str, said: str) -> None:
-        path = self.write(tmp_path, f"def score(p, r): return {returned}")
-        with pytest.raises(TrainingError, match=said):
-            CustomReward(path)([answered("x")])
-
-    @pytest.mark.parametrize(
-        ("text", "said"),
-        [
-            ("def scores(p, r): return 1", "no function score; it has scores"),
-            ("def score(p, r)\n    return 1", r"SyntaxError: .*\(mine.py, line 1\)"),
-            ("import not_there", r"No module named 'not_there' \(mine.py, line 1\)"),
-            ("def score(p): return 1", "first two arguments"),
-            ("score = 3", "is a int, not a function"),
-        ],
-    )
-    def test_says_what_is_wrong_with_the_file(self, tmp_path: Path, text: str, said: str) -> None:
-        with pytest.raises(ConfigError, match=said):
-            CustomReward(self.write(tmp_path, text))
-
-    def test_says_what_is_missing(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError, match="there is no file"):
-            CustomReward(f"{tmp_path}/absent.py:score")
-        with pytest.raises(ConfigError, match="there is no module absent_package"):
-            CustomReward("absent_package.module:score")
-        needy = CustomReward(self.write(tmp_path, "def score(p, r, reference): return 1"))
-        with pytest.raises(ConfigError, match=r"needs reference; .* has only family, finish"):
-            needy([answered("x", Prompt("p", {"family": "sums"}))])
 
 
 class TestWeightedAndBuild:
