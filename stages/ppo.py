@@ -20,6 +20,7 @@ from rlhf.training.looks import EPISODES, LOOKS, add_rows
 from rlhf.training.machine import Stop
 from rlhf.training.ppo import Ppo, Progress, is_better, kl_controller
 from stages.ppo_setup import set_up
+from stages.reward_models import named_inputs
 from stages.shared import Session, experiment_of, session
 
 
@@ -54,7 +55,7 @@ def find_inputs(cfg: Config) -> dict[str, Artifact]:
         ("validation", named.validation),
     ):
         inputs[role] = experiment.resolve(role, name, stage="ppo") if name else None
-    return {role: artifact for role, artifact in inputs.items() if artifact}
+    return {role: artifact for role, artifact in inputs.items() if artifact} | named_inputs(cfg)
 
 
 def learn(here: Session, ppo: Ppo, progress: Progress) -> None:
@@ -86,7 +87,7 @@ def learn(here: Session, ppo: Ppo, progress: Progress) -> None:
 
 def look(here: Session, ppo: Ppo, progress: Progress, figures: dict[str, float]) -> None:
     """Evaluates, logs, shows samples, and publishes the policy where it is the best so far."""
-    seen = ppo.evaluate(progress.kl.coef)
+    seen = ppo.evaluate(progress.kl.coef, progress.scores)
     evaluation, samples = seen.figures, seen.samples
     here.log.log(progress.iteration, {**figures, **evaluation})
     progress.samples += [{"step": progress.iteration, **sample} for sample in samples]

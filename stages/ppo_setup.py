@@ -7,20 +7,15 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from rlhf.config import Config, PpoStage
-from rlhf.data.encoding import Encoder, make_encoder
 from rlhf.errors import ConfigError, DataError
 from rlhf.models.loading import (
     adapter_base_sha256,
-    context_length,
     load_tokenizer,
     parameter_count,
     weights_sha256,
 )
-from rlhf.models.reward_model import load_reward_model
-from rlhf.models.roles import Roles, RoleSources, build_roles
-from rlhf.rewards.base import Reward, check_prompts
-from rlhf.rewards.build import build_reward, needs_model
-from rlhf.rewards.model import ModelReward
+from rlhf.models.roles import RoleSources, build_roles
+from rlhf.rewards import build_reward, check_prompts, needs_validation
 from rlhf.rollout.hf import HfEngine
 from rlhf.runs import Artifact
 from rlhf.training.machine import Machine, auto_learning_rate
@@ -28,9 +23,8 @@ from rlhf.training.memory import TokenBudget
 from rlhf.training.ppo import Ppo
 from rlhf.training.prompt_order import ppo_seed
 from rlhf.training.update import PpoUpdater
+from stages.reward_models import HeldOut, Maximised
 from stages.shared import Session, encoder_for, load_prompts
-
-VALIDATION_MODEL = "validation_model"
 
 
 def set_up(here: Session) -> Ppo:
@@ -49,9 +43,8 @@ def set_up(here: Session) -> Ppo:
     model = roles.policy_value.language_model
     tokenizer = load_tokenizer(sources.policy, trust_remote_code=cfg.model.trust_remote_code)
     encoder = encoder_for(cfg, model, tokenizer)
-    here.say(
-        f"roles are {roles.form}; the critic begins as {'the reward model' if sources.critic else 'zero'}"
-    )
+    begins = f"the critic begins as {'the reward model' if sources.critic else 'zero'}"
+    here.say(f"roles are {roles.form}; {begins if stage.has_critic else 'there is no critic'}")
 
     parts = load_prompts(cfg, encoder, stage.response_length)
     if not parts.train or not parts.validation:
@@ -59,11 +52,12 @@ def set_up(here: Session) -> Ppo:
             f"{len(parts.train)} prompts to train on and {len(parts.validation)} held out are too few; "
             "give more prompts, or raise data.validation_fraction"
         )
-    reward = build_reward(cfg.reward, lambda: reward_of(here, roles, encoder))
+    maximised = Maximised(here, roles, encoder)
+    reward = build_reward(cfg.reward, maximised)
     check_prompts(reward, [*parts.train, *parts.validation])
     validation = reward
-    if needs_model(cfg.reward):
-        validation = build_reward(cfg.reward, lambda: validation_of(here, roles, encoder))
+    if needs_validation(cfg.reward):
+        validation = build_reward(cfg.reward, HeldOut(maximised))
 
     accelerator = new_accelerator(machine)
     trained = [parameter for parameter in roles.policy_value.parameters() if parameter.requires_grad]
@@ -97,6 +91,7 @@ def set_up(here: Session) -> Ppo:
         optimizer=prepared,
         updater=updater,
         learning_rate=rate,
+        kl_estimator=cfg.kl.estimator,
     )
 
 
@@ -109,18 +104,25 @@ def new_accelerator(machine: Machine) -> Accelerator:
 
 def find_sources(here: Session) -> RoleSources:
     """Which weights each role begins from, and whether one trunk carries them all."""
-    inputs = here.inputs
+    inputs, stage = here.inputs, here.cfg.stage
+    assert isinstance(stage, PpoStage)
+    if "critic" in inputs and not stage.has_critic:
+        raise ConfigError(
+            f"inputs.critic={inputs['critic'].path}: stage.advantage={stage.advantage} has no critic; leave "
+            "inputs.critic out, or take stage.advantage=gae"
+        )
     policy = inputs["policy"]
     reward_model = inputs.get("reward_model")
     critic = inputs["critic"].model if "critic" in inputs else None
-    if critic is None and reward_model and _same_vocabulary(here.cfg, policy, reward_model):
-        critic = reward_model.model
+    if stage.has_critic and critic is None and reward_model:  # which is a critic if it reads the same tokens
+        critic = reward_model.model if _same_vocabulary(here.cfg, policy, reward_model) else None
     return RoleSources(
         policy=policy.model,
         reference=inputs.get("reference", policy).model,
         reward_model=reward_model.model if reward_model else None,
         critic=critic,
         reward_adapter=_shared_adapter(here, policy, reward_model),
+        has_critic=stage.has_critic,
     )
 
 
@@ -152,29 +154,3 @@ def _same_vocabulary(cfg: Config, policy: Artifact, reward_model: Artifact) -> b
     one = load_tokenizer(policy.model, trust_remote_code=trust)
     other = load_tokenizer(reward_model.model, trust_remote_code=trust)
     return one.get_vocab() == other.get_vocab()
-
-
-def reward_of(here: Session, roles: Roles, encoder: Encoder) -> Reward:
-    """The reward model as PPO maximises it."""
-    assert roles.reward_model is not None
-    own = own_encoder(here, here.inputs["reward_model"].model, context_length(roles.reward_model))
-    return ModelReward(roles.reward_model, own, policy_encoder=encoder, score=roles.score)
-
-
-def validation_of(here: Session, roles: Roles, encoder: Encoder) -> Reward:
-    """A reward model that PPO does not maximise, for choosing the checkpoint; else the reward itself."""
-    named = here.inputs.get("validation")
-    folder = Path(here.inputs["reward_model"].path) / VALIDATION_MODEL
-    source = named.model if named else str(folder) if folder.is_dir() else None
-    if source is None:
-        here.say("no validation reward model: the checkpoint is chosen by the reward that PPO maximises")
-        return reward_of(here, roles, encoder)
-    model = load_reward_model(source, trust_remote_code=here.cfg.model.trust_remote_code)
-    model.requires_grad_(False).to(here.machine.device)  # pyright: ignore[reportArgumentType]
-    return ModelReward(model, own_encoder(here, source, context_length(model)), policy_encoder=encoder)
-
-
-def own_encoder(here: Session, source: str, length: int) -> Encoder:
-    """The encoder of a reward model's own tokenizer."""
-    tokenizer = load_tokenizer(source, trust_remote_code=here.cfg.model.trust_remote_code)
-    return make_encoder(tokenizer, length, template=here.cfg.data.template)

@@ -95,6 +95,9 @@ class KlConfig(Section):
 
     kind: Literal["fixed", "adaptive"] = "fixed"
     coef: NonNegative = Field(default=0.05, description="beta, in score per nat; where adaptive starts")
+    estimator: Literal["k1", "k3"] = Field(
+        default="k1", description="what is taken off each token's reward; k3 is never negative, and biased"
+    )
     target: Positive = Field(default=6.0, description="nats a response that adaptive steers to")
     horizon: Count = Field(default=10000, description="episodes over which adaptive corrects a full error")
     budget: Positive = Field(default=25.0, description="nats within which the best checkpoint is looked for")

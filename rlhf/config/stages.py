@@ -70,6 +70,11 @@ class RmStage(TrainerStage):
         default=0.15,
         description="share of the training prompts whose pairs train the judge of the evaluation",
     )
+    ensemble: Count = Field(default=1, description="models of the ensemble that reward=ensemble maximises")
+    ensemble_bootstrap: bool = Field(
+        default=True,
+        description="each further model sees a sample of the pairs, drawn with replacement; false: other seeds",
+    )
 
     @model_validator(mode="after")
     def _leaves_pairs(self) -> "RmStage":
@@ -87,6 +92,12 @@ class PpoStage(TrainStage):
     kind: Literal["ppo"] = "ppo"
     save_every: Count = Field(default=4, description="iterations between saved states")
     total_episodes: Count = Field(default=4096, description="responses sampled over the whole run")
+    advantage: Literal["gae", "reinforce", "one_step", "rloo", "reinforce_pp"] = Field(
+        default="gae", description="how advantages are estimated; gae and one_step train a critic"
+    )
+    samples_per_prompt: Count = Field(
+        default=1, description="responses to each prompt of a batch; must divide batch_size"
+    )
     batch_size: Count = Field(
         default=128, description="responses sampled in an iteration, over all processes"
     )
@@ -106,8 +117,16 @@ class PpoStage(TrainStage):
     value_coef: NonNegative = 0.1
     max_grad_norm: Positive = 1.0
     adam_eps: Positive = 1e-5
-    whiten_advantages: bool = True
+    whiten_advantages: bool | Auto = Field(
+        default="auto", description="mean 0, variance 1; auto: not with reinforce and rloo"
+    )
     whiten_rewards: bool = Field(default=False, description="variance 1, mean kept")
+    normalize_scores: bool = Field(
+        default=False, description="mean 0, deviation 1 by all scores of the run so far"
+    )
+    score_clip: Positive | None = Field(
+        default=None, description="scores, normalised or not, are cut at plus and minus this"
+    )
     missing_end: Literal["penalty", "replace"] = Field(
         default="penalty",
         description="no end token: subtract missing_end_score from the score, or put -missing_end_score",
@@ -125,6 +144,11 @@ class PpoStage(TrainStage):
         """Rollout-and-update rounds; the last may sample more than is left of `total_episodes`."""
         return -(-self.total_episodes // self.batch_size)
 
+    @property
+    def has_critic(self) -> bool:
+        """Whether the advantages need values."""
+        return self.advantage in ("gae", "one_step")
+
     @model_validator(mode="after")
     def _batches_fit(self) -> "PpoStage":
         if self.batch_size % self.minibatch_size:
@@ -136,6 +160,30 @@ class PpoStage(TrainStage):
             raise ValueError(
                 f"total_episodes={self.total_episodes} is less than one batch_size={self.batch_size}; "
                 "raise it or lower batch_size"
+            )
+        if self.batch_size % self.samples_per_prompt:
+            raise ValueError(
+                f"samples_per_prompt={self.samples_per_prompt} does not divide "
+                f"batch_size={self.batch_size}, which counts responses; "
+                f"try {divisors_near(self.batch_size, self.samples_per_prompt)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _advantages_can_be_estimated(self) -> "PpoStage":
+        if self.advantage == "rloo" and self.samples_per_prompt < 2:
+            raise ValueError(
+                "advantage=rloo measures a response against others to its prompt, and there is one of each; "
+                "set samples_per_prompt to 2 or more"
+            )
+        if self.advantage == "reinforce" and self.batch_size < 2:
+            raise ValueError(
+                "batch_size=1 leaves advantage=reinforce no other response as a baseline; raise it"
+            )
+        if self.advantage == "reinforce_pp" and self.whiten_advantages is False:
+            raise ValueError(
+                "advantage=reinforce_pp has its whitening for a baseline; leave whiten_advantages at auto, "
+                "or take advantage=reinforce"
             )
         return self
 

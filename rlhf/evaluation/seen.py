@@ -19,6 +19,7 @@ class PpoRun:
     seed: int
     response_length: int
     episodes: int
+    samples_per_prompt: int
     data: Mapping[str, Any]
 
     def same_data(self, cfg: Config) -> bool:
@@ -28,7 +29,8 @@ class PpoRun:
 
     def places(self, count: int, wanted: int) -> list[int]:
         """The first `wanted` prompts, of `count` training prompts, that the run took, each once."""
-        order = prompt_order(ppo_seed(self.seed), count, range(min(self.episodes, count)))
+        prompts = -(-self.episodes // self.samples_per_prompt)
+        order = prompt_order(ppo_seed(self.seed), count, range(min(prompts, count)))
         return order[:wanted]
 
 
@@ -46,5 +48,6 @@ def ppo_run(policy: Artifact) -> PpoRun | None:
         seed=int(said["seed"]),
         response_length=int(stage["response_length"]),
         episodes=int(iteration) * int(stage["batch_size"]),
+        samples_per_prompt=int(stage.get("samples_per_prompt", 1)),
         data=said["data"],
     )

@@ -6,6 +6,7 @@ A token's log-probability and value come from the position before it; what is as
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -15,7 +16,7 @@ from rlhf.models.head import language_head
 
 
 class TokenOutputs(NamedTuple):
-    """For each response token, flat, float32 at least: nats, nats, score units."""
+    """For each response token, flat, float32 at least: nats, nats, score units; NaN for what there is not."""
 
     logprobs_N: Tensor
     entropy_N: Tensor
@@ -32,6 +33,7 @@ class PolicyValue(nn.Module):
     """Policy and critic in one module, so that one `prepare` and one gradient norm cover both.
 
     `critic` is a transformer trunk of its own, or None where the critic is an adapter on the policy's.
+    Without a `value_head` there is no critic at all, and values are NaN.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class PolicyValue(nn.Module):
         policy: nn.Module,
         language_model: PreTrainedModel,
         critic: nn.Module | None,
-        value_head: nn.Linear,
+        value_head: nn.Linear | None,
         *,
         value_shift: float,
         temperature: float,
@@ -64,6 +66,8 @@ class PolicyValue(nn.Module):
         trunk = decoder_of(self.language_model)
         with self._adapters("policy"):
             logprobs_N, entropy_N = policy_outputs(self.language_model, batch, self._temperature)
+        if self.value_head is None:
+            return TokenOutputs(logprobs_N, entropy_N, torch.full_like(entropy_N, torch.nan))
         with self._adapters("critic"):
             hidden_BSD = run_trunk(self.critic if self.critic is not None else trunk, batch)
             values_N = self.value_head(batch.before_response(hidden_BSD)).squeeze(-1)

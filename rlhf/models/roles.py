@@ -41,6 +41,7 @@ class RoleSources:
 
     `critic` is a sequence-classification model to begin the critic from, or None for the policy's trunk under
     a head of zeros. `reward_adapter` is the reward model's adapter folder where the trunk is to be shared.
+    With `has_critic` False no critic is made at all.
     """
 
     policy: str
@@ -48,6 +49,7 @@ class RoleSources:
     reward_model: str | None
     critic: str | None
     reward_adapter: Path | None = None
+    has_critic: bool = True
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def build_roles(
     if not lora or sources.reference != sources.policy:
         reference = load_policy(sources.reference, trust_remote_code=trust)
     adapters = LoraSwitch(policy, {"policy": "default"}) if lora else NoAdapters()
-    critic, head, shift = _critic(sources, cfg, seed)
+    critic, head, shift = _critic(sources, cfg, seed) if sources.has_critic else (None, None, 0.0)
     reward_model = None
     if sources.reward_model is not None:
         reward_model = load_reward_model(sources.reward_model, trust_remote_code=trust)
@@ -170,12 +172,12 @@ def _shared(
     reward_config = cast(Any, LoraConfig.from_pretrained(str(adapter)))
     reward_config.task_type = TaskType.CAUSAL_LM
     reward_config.modules_to_save = None
-    for name in ("reward", "critic"):
+    for name in ("reward", "critic") if sources.has_critic else ("reward",):
         policy.add_adapter(name, reward_config)
         set_peft_model_state_dict(policy, dict(weights), adapter_name=name)
     for name, parameter in policy.named_parameters():
         parameter.requires_grad_("lora_" in name and (".default." in name or ".critic." in name))
-    reward_head, value_head = _linear(head_weight), _linear(head_weight)
+    reward_head = _linear(head_weight)
     reward_head.requires_grad_(False).to(device)
     saved = AutoConfig.from_pretrained(cast(str, sources.reward_model))
     reward_shift = float(getattr(saved, "reward_shift", 0.0))
@@ -184,7 +186,7 @@ def _shared(
         policy,
         language_model,
         None,
-        value_head,
+        _linear(head_weight) if sources.has_critic else None,
         value_shift=reward_shift,
         temperature=temperature,
         adapters=adapters,

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from rlhf.algos.gae import gae, whiten
-from rlhf.algos.kl import sequence_kl
+from rlhf.algos.advantages import reinforce, returns_to_go, rloo
+from rlhf.algos.gae import Gae, gae, whiten
+from rlhf.algos.kl import KlEstimator, sequence_kl
 from rlhf.algos.masks import Reduce, length_mask, masked_mean
 from rlhf.algos.ppo import explained_variance
 from rlhf.algos.rewards import missing_end, token_rewards
+from rlhf.algos.running import RunningMoments
 from rlhf.config import PpoStage
 from rlhf.data.collation import Batch, collate
 from rlhf.data.encoding import Encoded
@@ -48,7 +50,10 @@ class Episode:
 
 @dataclass(frozen=True)
 class Experience:
-    """A batch of B episodes; [B, T] are right-padded and masked, T the longest response."""
+    """A batch of B episodes; [B, T] are right-padded and masked, T the longest response.
+
+    Without a critic, old values and returns are 0 and nothing reads them.
+    """
 
     episodes: Sequence[Episode]
     mask_BT: Tensor
@@ -62,7 +67,7 @@ class Experience:
 
 @dataclass(frozen=True)
 class Forwards:
-    """What the models say of each response token, [B, T] each, masked."""
+    """What the models say of each response token, [B, T] each, masked; values are 0 without a critic."""
 
     mask_BT: Tensor
     logprobs_BT: Tensor
@@ -98,12 +103,15 @@ def make_experience(
     stage: PpoStage,
     *,
     kl_coef: float,
+    kl_estimator: KlEstimator = "k1",
+    scores_seen: RunningMoments = RunningMoments(),  # noqa: B008, frozen
     reduce: Reduce | None = None,
 ) -> Experience:
     """Places scores and KL penalties on tokens, estimates advantages, whitens them over all processes.
 
-    `scores_B` are the reward's; the missing-end rule is applied here. Metrics are this process's means except
-    for explained variance.
+    `scores_B` are the reward's; they are normalised by `scores_seen`, clipped, and put under the missing-end
+    rule here. The samples of a prompt are those whose request numbers lie in one block of
+    `stage.samples_per_prompt`. Metrics are this process's means except for explained variance.
 
     Raises:
         TrainingError: a score, a log-probability or a value is not a number; says which.
@@ -114,32 +122,40 @@ def make_experience(
     _all_numbers("a log-probability of the reference", forwards.ref_logprobs_BT[mask_BT])
     _all_numbers("a value of the critic", forwards.values_BT[mask_BT])
     ended_B = torch.tensor([episode.rollout.finish == "eos" for episode in episodes])
-    final_B = missing_end(scores_B, ended_B, stage.missing_end, stage.missing_end_score)
-    rewards = token_rewards(final_B, forwards.logprobs_BT, forwards.ref_logprobs_BT, mask_BT, kl_coef)
+    shaped_B = shape_scores(scores_B, stage, scores_seen)
+    final_B = missing_end(shaped_B, ended_B, stage.missing_end, stage.missing_end_score)
+    logprobs = forwards.logprobs_BT, forwards.ref_logprobs_BT
+    rewards = token_rewards(final_B, *logprobs, mask_BT, kl_coef, kl_estimator)
     rewards_BT = rewards.total_BT
     if stage.whiten_rewards:
         rewards_BT = whiten(rewards_BT, mask_BT, shift_mean=False, reduce=reduce)
-    estimate = gae(rewards_BT, forwards.values_BT, mask_BT, gamma=stage.gamma, lam=stage.lam)
+    groups_B = torch.tensor([episode.rollout.request_id // stage.samples_per_prompt for episode in episodes])
+    estimate = estimate_advantages(rewards_BT, forwards.values_BT, mask_BT, groups_B, stage, reduce)
     advantages_BT = estimate.advantages_BT
-    if stage.whiten_advantages:
+    if whitens_advantages(stage):
         advantages_BT = whiten(advantages_BT, mask_BT, reduce=reduce)
-    kl_B = sequence_kl(forwards.logprobs_BT, forwards.ref_logprobs_BT, mask_BT)
     lengths_B = mask_BT.sum(dim=1).double()
     metrics = {
         "score": scores_B.double().mean().item(),
         "score_std": scores_B.double().std(correction=0).item(),
-        "kl": kl_B.double().mean().item(),
+        "kl": sequence_kl(*logprobs, mask_BT).double().mean().item(),
+        "kl_k3": sequence_kl(*logprobs, mask_BT, "k3").double().mean().item(),
         "reward": masked_total(rewards.total_BT, mask_BT).mean().item(),
         "entropy": masked_mean(forwards.entropy_BT, mask_BT).item(),
         "length": lengths_B.mean().item(),
         "end_rate": ended_B.double().mean().item(),
         "distinct_responses": len({episode.text for episode in episodes}) / len(episodes),
-        "value": masked_mean(forwards.values_BT, mask_BT).item(),
-        "explained_variance": explained_variance(
-            forwards.values_BT, estimate.returns_BT, mask_BT, reduce
-        ).item(),
         **engine_gap(episodes, forwards),
     }
+    if stage.normalize_scores:
+        metrics["score_running_mean"] = scores_seen.mean
+        metrics["score_running_std"] = scores_seen.deviation
+    if stage.score_clip is not None:
+        metrics["score_clip_fraction"] = (shaped_B.abs() >= stage.score_clip).double().mean().item()
+    if stage.has_critic:
+        explained = explained_variance(forwards.values_BT, estimate.returns_BT, mask_BT, reduce)
+        metrics["value"] = masked_mean(forwards.values_BT, mask_BT).item()
+        metrics["explained_variance"] = explained.item()
     return Experience(
         episodes=episodes,
         mask_BT=mask_BT,
@@ -150,6 +166,43 @@ def make_experience(
         returns_BT=estimate.returns_BT,
         metrics=metrics,
     )
+
+
+def shape_scores(scores_B: Tensor, stage: PpoStage, seen: RunningMoments) -> Tensor:
+    """Scores [B] as PPO takes them: normalised by those of the run so far, then clipped, where asked for."""
+    if stage.normalize_scores:
+        scores_B = seen.normalised(scores_B)
+    return scores_B if stage.score_clip is None else scores_B.clamp(-stage.score_clip, stage.score_clip)
+
+
+def estimate_advantages(
+    rewards_BT: Tensor,
+    values_BT: Tensor,
+    mask_BT: Tensor,
+    groups_B: Tensor,
+    stage: PpoStage,
+    reduce: Reduce | None = None,
+) -> Gae:
+    """Advantages by `stage.advantage`, before whitening; returns are 0 where no critic learns them."""
+    match stage.advantage:
+        case "gae":
+            return gae(rewards_BT, values_BT, mask_BT, gamma=stage.gamma, lam=stage.lam)
+        case "one_step":
+            return gae(rewards_BT, values_BT, mask_BT, gamma=stage.gamma, lam=0.0)
+        case "reinforce":
+            advantages_BT = reinforce(rewards_BT, mask_BT, gamma=stage.gamma, reduce=reduce)
+        case "rloo":
+            advantages_BT = rloo(rewards_BT, mask_BT, groups_B)
+        case "reinforce_pp":
+            advantages_BT = returns_to_go(rewards_BT, mask_BT, gamma=stage.gamma)
+    return Gae(advantages_BT=advantages_BT, returns_BT=torch.zeros_like(advantages_BT))
+
+
+def whitens_advantages(stage: PpoStage) -> bool:
+    """Whether advantages are whitened: REINFORCE and RLOO keep the unit of the score, as published."""
+    if stage.whiten_advantages == "auto":
+        return stage.advantage not in ("reinforce", "rloo")
+    return stage.whiten_advantages
 
 
 def _all_numbers(what: str, x: Tensor) -> None:

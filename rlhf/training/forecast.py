@@ -79,15 +79,18 @@ def predicted_seconds(ppo: Ppo) -> float:
         list(ppo.engine.generate(requests, few))
     decoding_s = (time.perf_counter() - began) * stage.response_length / few.max_new_tokens
 
-    response = [ppo.encoder.end_id] * stage.response_length
     lengths = [len(ids) + stage.response_length for ids in prompts]
 
     def update_s_a_row(parts: list[list[int]]) -> float:
-        encoded = [Encoded([*prompts[row], *response], len(prompts[row])) for row in parts[0]]
+        encoded = [
+            Encoded([*prompts[row], *prompts[row][-1:] * stage.response_length], len(prompts[row]))
+            for row in parts[0]
+        ]
         batch = collate(encoded, ppo.encoder.pad_id)
         began = time.perf_counter()
         outputs: TokenOutputs = ppo.module(batch.to(ppo.accelerator.device))
-        (outputs.logprobs_N.sum() + outputs.values_N.sum()).backward()
+        total = outputs.logprobs_N.sum()
+        (total + outputs.values_N.sum() if stage.has_critic else total).backward()
         ppo.optimizer.zero_grad(set_to_none=True)
         return (time.perf_counter() - began) / len(parts[0])
 

@@ -9,14 +9,15 @@ import torch
 from torch import Tensor
 
 from rlhf.algos.gae import gae
-from rlhf.algos.kl import k1
+from rlhf.algos.kl import KlEstimator, k1
 from rlhf.algos.rewards import missing_end, token_rewards
+from rlhf.algos.running import RunningMoments
 from rlhf.config import PpoStage
 from rlhf.data.encoding import Encoder
 from rlhf.records import Prompt
 from rlhf.rewards.base import Scores
 from rlhf.runs import Run
-from rlhf.training.experience import Episode, Forwards
+from rlhf.training.experience import Episode, Forwards, shape_scores
 
 LOOKS, EPISODES = "looks.jsonl", "episodes.jsonl"
 END_SHOWN = "⟨end⟩"
@@ -64,20 +65,26 @@ def episode_rows(
     encoder: Encoder,
     *,
     kl_coef: float,
+    kl_estimator: KlEstimator = "k1",
+    scores_seen: RunningMoments = RunningMoments(),  # noqa: B008, frozen
 ) -> list[dict[str, Any]]:
     """Episodes as PPO sees them, one number a token: KL, value, advantage and reward.
 
-    `forwards` and `scores_B` may hold more than these, which come first in them. Advantages are those of GAE
-    in the unit of the score, rewards the score less the KL penalty; both before any whitening.
+    `forwards` and `scores_B` may hold more than these, which come first in them. Advantages are in the unit
+    of the score, rewards the score (normalised and clipped where the stage says so) less the KL penalty; both
+    before any whitening. Without a critic, values are 0 and advantages what is left to earn, before a
+    baseline: a look has one answer to each prompt.
     """
     rows = len(episodes)
     mask_BT, scores_B, values_BT = forwards.mask_BT[:rows], scores_B[:rows], forwards.values_BT[:rows]
     logprobs_BT, ref_logprobs_BT = forwards.logprobs_BT[:rows], forwards.ref_logprobs_BT[:rows]
     ended_B = torch.tensor([episode.rollout.finish == "eos" for episode in episodes])
-    final_B = missing_end(scores_B, ended_B, stage.missing_end, stage.missing_end_score)
+    shaped_B = shape_scores(scores_B, stage, scores_seen)
+    final_B = missing_end(shaped_B, ended_B, stage.missing_end, stage.missing_end_score)
     kl_BT = k1(logprobs_BT, ref_logprobs_BT, mask_BT)
-    rewards_BT = token_rewards(final_B, logprobs_BT, ref_logprobs_BT, mask_BT, kl_coef).total_BT
-    estimate = gae(rewards_BT, values_BT, mask_BT, gamma=stage.gamma, lam=stage.lam)
+    rewards_BT = token_rewards(final_B, logprobs_BT, ref_logprobs_BT, mask_BT, kl_coef, kl_estimator).total_BT
+    lam = {"gae": stage.lam, "one_step": 0.0}.get(stage.advantage, 1.0)
+    estimate = gae(rewards_BT, values_BT, mask_BT, gamma=stage.gamma, lam=lam)
     columns = {
         "kl": kl_BT,
         "value": values_BT,

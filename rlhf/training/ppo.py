@@ -10,12 +10,13 @@ from accelerate import Accelerator
 from torch import nn
 from torch.optim import Optimizer
 
-from rlhf.algos.kl import AdaptiveKl, FixedKl, KlController, sequence_kl
+from rlhf.algos.kl import AdaptiveKl, FixedKl, KlController, KlEstimator, sequence_kl
+from rlhf.algos.running import RunningMoments
 from rlhf.config import KlConfig, PpoStage, RolloutConfig
 from rlhf.data.encoding import Encoder
 from rlhf.models.roles import Roles
 from rlhf.records import Prompt
-from rlhf.rewards.base import Reward
+from rlhf.rewards.base import Reward, observe
 from rlhf.rollout.base import Request, RolloutEngine, Sampling
 from rlhf.training.experience import Episode, Experience, make_experience, masked_total
 from rlhf.training.looks import Look, answer_rows, episode_rows
@@ -32,6 +33,7 @@ class Progress:
 
     iteration: int
     kl: KlController
+    scores: RunningMoments = field(default_factory=RunningMoments)  # of all so far, to normalise them
     first: dict[str, float] = field(default_factory=dict[str, float])  # the first iteration's figures
     best: dict[str, float] = field(default_factory=dict[str, float])  # the chosen checkpoint's evaluation
     before: dict[str, float] = field(default_factory=dict[str, float])  # the evaluation at iteration 0
@@ -59,6 +61,7 @@ class Ppo:
     optimizer: Optimizer
     updater: PpoUpdater
     learning_rate: float
+    kl_estimator: KlEstimator = "k1"
 
     @property
     def sampling(self) -> Sampling:
@@ -74,11 +77,11 @@ class Ppo:
     def iterate(self, progress: Progress, iteration: int) -> dict[str, float]:
         """One iteration, counted from 1; returns its figures and moves the KL controller.
 
-        1. Sample a response to each of the batch's prompts.
-        2. Score it; run policy, reference and critic over it.
+        1. Sample `stage.samples_per_prompt` responses to each of the batch's prompts.
+        2. Score them; run policy, reference and critic over them.
         3. Place rewards on tokens, estimate advantages, whiten them.
         4. Update policy and critic over the epochs' minibatches.
-        5. Move the KL coefficient.
+        5. Move the KL coefficient, and what the reward itself keeps (a multiplier).
         """
         batch_size = self.stage.batch_size
         numbers = range((iteration - 1) * batch_size, iteration * batch_size)
@@ -87,6 +90,8 @@ class Ppo:
         episodes = self.sample(prompts, numbers, self.seed)
 
         scores = self.reward([episode.scored for episode in episodes])
+        if self.stage.normalize_scores:
+            progress.scores = progress.scores.seen(scores.total, self.updater.reduce)
         orders = minibatch_orders(
             len(episodes),
             self.stage.minibatch_size,
@@ -96,7 +101,14 @@ class Ppo:
         forwards = self.updater.forwards(episodes, orders[0])
 
         experience: Experience = make_experience(
-            episodes, forwards, scores.total, self.stage, kl_coef=progress.kl.coef, reduce=self.updater.reduce
+            episodes,
+            forwards,
+            scores.total,
+            self.stage,
+            kl_coef=progress.kl.coef,
+            kl_estimator=self.kl_estimator,
+            scores_seen=progress.scores,
+            reduce=self.updater.reduce,
         )
 
         rate = self.learning_rate * (1.0 - (iteration - 1) / self.stage.num_iterations)
@@ -107,12 +119,16 @@ class Ppo:
         figures = {**experience.metrics, **statistics, "kl_coef": progress.kl.coef, "learning_rate": rate}
         figures |= {f"score/{name}": part.mean().item() for name, part in scores.parts.items()}
         progress.kl = progress.kl.update(experience.metrics["kl"], len(episodes))
+        observe(self.reward, scores)
         progress.first = progress.first or experience.metrics
         progress.iteration = iteration
         return {**figures, "episodes": float(iteration * batch_size)}
 
-    def evaluate(self, kl_coef: float) -> Look:
-        """A look at the held-out prompts; the same draws every time. `kl_coef` prices the episodes' KL."""
+    def evaluate(self, kl_coef: float, scores_seen: RunningMoments = RunningMoments()) -> Look:  # noqa: B008
+        """A look at the held-out prompts; the same draws every time.
+
+        `kl_coef` prices the episodes' KL, `scores_seen` normalises their scores.
+        """
         numbers = range(len(self.held_out))
         episodes = self.sample(self.held_out, numbers, sub_seed(self.seed, "evaluation"))
         scored = [episode.scored for episode in episodes]
@@ -139,8 +155,16 @@ class Ppo:
             }
             for number, (episode, row) in enumerate(zip(episodes[:SAMPLES_SHOWN], answers, strict=False))
         ]
-        told = self.stage, self.encoder
-        shown = episode_rows(episodes[:SAMPLES_SHOWN], forwards, scores.total, *told, kl_coef=kl_coef)
+        shown = episode_rows(
+            episodes[:SAMPLES_SHOWN],
+            forwards,
+            scores.total,
+            self.stage,
+            self.encoder,
+            kl_coef=kl_coef,
+            kl_estimator=self.kl_estimator,
+            scores_seen=scores_seen,
+        )
         return Look(figures, samples, answers, shown)
 
     def sample(self, prompts: Sequence[Prompt], numbers: Sequence[int], seed: int) -> list[Episode]:
@@ -165,8 +189,12 @@ class Ppo:
         ]
 
     def prompt_order(self, numbers: Sequence[int]) -> list[int]:
-        """Which prompt each episode takes: every pass over the prompts is a permutation of its own."""
-        return prompt_order(self.seed, len(self.prompts), numbers)
+        """Which prompt each episode takes: every pass over the prompts is a permutation of its own.
+
+        With several samples a prompt, episodes that follow one another share it.
+        """
+        samples = self.stage.samples_per_prompt
+        return prompt_order(self.seed, len(self.prompts), [number // samples for number in numbers])
 
     def trained_tensors(self) -> dict[str, torch.Tensor]:
         """What is trained, by name; the rest comes from the inputs again."""

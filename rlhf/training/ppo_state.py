@@ -1,11 +1,14 @@
 """The state of a PPO run on the disk: trained weights, optimiser, progress; exact to the bit."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from rlhf.algos.running import RunningMoments
 from rlhf.metrics import MetricsLog
+from rlhf.rewards.base import restore, state_of
 from rlhf.runs import Run
 from rlhf.training.ppo import Ppo, Progress
 
@@ -14,13 +17,14 @@ STATE_FILE = "state.pt"
 
 def save(run: Run, ppo: Ppo, progress: Progress, log: MetricsLog) -> None:
     """Writes `state/step-N/`, N the iteration, whole or not at all."""
-    plain = {**vars(progress), "kl": progress.kl.state_dict()}
+    plain = {**vars(progress), "kl": progress.kl.state_dict(), "scores": asdict(progress.scores)}
 
     def write(folder: Path) -> None:
         state: dict[str, Any] = {
             "weights": {name: value.detach().cpu() for name, value in ppo.trained_tensors().items()},
             "optimizer": ppo.optimizer.state_dict(),
             "progress": plain,
+            "reward": state_of(ppo.reward),
             "metrics_position": log.position(),
         }
         torch.save(state, folder / STATE_FILE)
@@ -39,8 +43,10 @@ def load(run: Run, ppo: Ppo, progress: Progress, log: MetricsLog) -> bool:
         for name, value in ppo.trained_tensors().items():
             value.copy_(state["weights"][name])
     ppo.optimizer.load_state_dict(state["optimizer"])
+    restore(ppo.reward, state["reward"])
     saved: dict[str, Any] = state["progress"]
     progress.kl = progress.kl.with_state(saved.pop("kl"))
+    progress.scores = RunningMoments(**saved.pop("scores"))
     for name, value in saved.items():
         setattr(progress, name, value)
     log.rewind(state["metrics_position"])

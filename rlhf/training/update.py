@@ -14,12 +14,12 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from rlhf.algos.ppo import policy_loss, value_loss
 from rlhf.config import PpoStage
 from rlhf.errors import TrainingError
 from rlhf.models.policy_value import TokenOutputs
 from rlhf.models.roles import Roles
 from rlhf.training.experience import Episode, Experience, Forwards, microbatch, response_mask, to_columns
+from rlhf.training.losses import ppo_losses
 from rlhf.training.memory import TokenBudget
 
 Order = list[list[int]]  # minibatches of row indices
@@ -66,7 +66,10 @@ class PpoUpdater:
 
     @torch.no_grad()
     def forwards(self, episodes: Sequence[Episode], order: Order) -> Forwards:
-        """Log-probabilities, reference log-probabilities, values and entropy of every response token."""
+        """Log-probabilities, reference log-probabilities, values and entropy of every response token.
+
+        Values are 0 without a critic.
+        """
         mask_BT = response_mask(episodes)
         columns = [torch.zeros(mask_BT.shape) for _ in range(4)]
 
@@ -76,7 +79,8 @@ class PpoUpdater:
                 outputs: TokenOutputs = self._module(batch)
                 with self._accelerator.autocast():
                     ref_logprobs_N = self._roles.reference_logprobs(batch)
-                flat = (outputs.logprobs_N, ref_logprobs_N, outputs.values_N, outputs.entropy_N)
+                values_N = outputs.values_N if self._stage.has_critic else torch.zeros_like(ref_logprobs_N)
+                flat = (outputs.logprobs_N, ref_logprobs_N, values_N, outputs.entropy_N)
                 for column_BT, flat_N in zip(columns, flat, strict=True):
                     to_columns(flat_N, rows, column_BT, mask_BT)
 
@@ -117,52 +121,19 @@ class PpoUpdater:
         largest: dict[str, float],
     ) -> dict[str, float]:
         """Accumulates the gradient of one minibatch; returns its statistics, summed over tokens."""
-        accelerator, stage, mask_BT = self._accelerator, self._stage, experience.mask_BT
+        accelerator = self._accelerator
         sums: dict[str, float] = {}
         for number, rows in enumerate(parts):
-            chosen = torch.tensor(rows)
             batch = microbatch(experience.episodes, rows, self._pad_id).to(accelerator.device)
-            old_logprobs_N, advantages_N, old_values_N, returns_N = (
-                x_BT[chosen][mask_BT[chosen]].to(accelerator.device)
-                for x_BT in (
-                    experience.old_logprobs_BT,
-                    experience.advantages_BT,
-                    experience.old_values_BT,
-                    experience.returns_BT,
-                )
-            )
-            all_N = torch.ones_like(old_logprobs_N, dtype=torch.bool)
             last = number == len(parts) - 1
             with nullcontext() if last else accelerator.no_sync(self._module):
                 out: TokenOutputs = self._module(batch)
-                policy = policy_loss(
-                    out.logprobs_N,
-                    old_logprobs_N,
-                    advantages_N,
-                    all_N,
-                    clip=stage.clip,
-                    num_tokens=num_tokens,
-                )
-                value = value_loss(
-                    out.values_N, old_values_N, returns_N, all_N, clip=stage.value_clip, num_tokens=num_tokens
-                )
+                losses = ppo_losses(out, experience, rows, self._stage, num_tokens=num_tokens)
                 # processes average their gradients, and the losses are parts of one sum
-                loss = (policy.loss + stage.value_coef * value.loss) * accelerator.num_processes
-                accelerator.backward(loss)
-            gap = (out.logprobs_N.detach() - old_logprobs_N).exp().sub(1).abs().max().item()
-            largest["gap"] = max(largest["gap"], gap)
-            largest["ratio"] = max(largest["ratio"], policy.ratio_max.item())
-            statistics = {
-                "policy_loss": policy.loss,
-                "value_loss": value.loss,
-                "tokens": policy.num_tokens,
-                "clip_fraction": policy.clip_fraction_sum,
-                "approx_kl": policy.approx_kl_sum,
-                "ratio": policy.ratio_sum,
-                "value_clip_fraction": value.clip_fraction_sum,
-                "value_error": value.squared_error_sum,
-            }
-            _add(sums, {name: float(value.detach()) for name, value in statistics.items()})
+                accelerator.backward(losses.loss * accelerator.num_processes)
+            largest["gap"] = max(largest["gap"], losses.gap_max.item())
+            largest["ratio"] = max(largest["ratio"], losses.ratio_max.item())
+            _add(sums, {name: float(value) for name, value in losses.sums.items()})
         return sums
 
     def _step(self) -> float:
@@ -178,18 +149,18 @@ class PpoUpdater:
 
     def _statistics(self, sums: dict[str, float], **largest: float) -> dict[str, float]:
         """Means over the tokens of all processes; losses and gradient norm are means over minibatches."""
-        per_minibatch = ("policy_loss", "value_loss", "grad_norm")
+        losses = [name for name in ("policy_loss", "value_loss") if name in sums]
         names = sorted(sums)
         summed = self.reduce(torch.tensor([sums[name] for name in names], dtype=torch.float64))
         total = dict(zip(names, summed.tolist(), strict=True))
         statistics = {
             name: value / total["tokens"]
             for name, value in total.items()
-            if name not in (*per_minibatch, "tokens", "minibatches")
+            if name not in (*losses, "grad_norm", "tokens", "minibatches")
         }
         # a loss is a part of a sum over processes, the gradient norm is the same on each
         steps = sums["minibatches"]
-        statistics |= {name: total[name] / steps for name in ("policy_loss", "value_loss")}
+        statistics |= {name: total[name] / steps for name in losses}
         return statistics | {"grad_norm": sums["grad_norm"] / steps} | largest
 
 

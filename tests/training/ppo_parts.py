@@ -70,13 +70,14 @@ def language_model(architecture: str, seed: int) -> PreTrainedModel:
     return model.eval()
 
 
-def make_roles(architecture: str = "llama", *, lora: bool = False) -> Roles:
+def make_roles(architecture: str = "llama", *, lora: bool = False, has_critic: bool = True) -> Roles:
     """Separate models, each with weights of its own so that no figure is 0 by chance."""
     model = language_model(architecture, 0)
-    critic = decoder_of(language_model(architecture, 1))
-    head = nn.Linear(16, 1, bias=False)
-    with torch.no_grad():
-        head.weight.copy_(torch.linspace(-0.3, 0.4, 16)[None])
+    critic, head = None, None
+    if has_critic:
+        critic, head = decoder_of(language_model(architecture, 1)), nn.Linear(16, 1, bias=False)
+        with torch.no_grad():
+            head.weight.copy_(torch.linspace(-0.3, 0.4, 16)[None])
     policy = with_adapter(model, LORA, TaskType.CAUSAL_LM, seed=3) if lora else model
     adapters = LoraSwitch(policy, {"policy": "default"}) if lora else NoAdapters()
     reference = None if lora else language_model(architecture, 2).requires_grad_(False)

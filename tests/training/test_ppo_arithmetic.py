@@ -53,6 +53,17 @@ class Row:
     returns: list[float] = field(default_factory=list)
 
 
+class Varied:
+    """Answers a prompt with `answer`, and differently each time it comes again."""
+
+    def __init__(self) -> None:
+        self.seen: dict[tuple[int, ...], int] = {}
+
+    def __call__(self, prompt_ids: tuple[int, ...]) -> list[int]:
+        times = self.seen[prompt_ids] = self.seen.get(prompt_ids, 0) + 1
+        return answer((*prompt_ids, *range(2, times + 1)))
+
+
 def logprobs_of(model: Any, row: Row) -> list[Tensor]:
     logits_SV = model(input_ids=torch.tensor([row.prompt + row.response]), use_cache=False).logits[0]
     found: list[Tensor] = []
@@ -71,6 +82,10 @@ def values_of(module: PolicyValue, row: Row) -> list[Tensor]:
 
 def estimate(rows: list[Row], stage: PpoStage, kl_coef: float) -> None:
     """Rewards, advantages and returns, into the rows."""
+    whitened = stage.whiten_advantages
+    if whitened == "auto":
+        whitened = stage.advantage in ("gae", "one_step", "reinforce_pp")
+    lam = 0.0 if stage.advantage == "one_step" else stage.lam
     for row in rows:
         final = row.score
         if row.response[-1] != END:
@@ -89,11 +104,28 @@ def estimate(rows: list[Row], stage: PpoStage, kl_coef: float) -> None:
         following_value, following_advantage = 0.0, 0.0
         for at in reversed(range(len(row.response))):
             delta = row.rewards[at] + stage.gamma * following_value - row.values[at]
-            following_advantage = delta + stage.gamma * stage.lam * following_advantage
+            following_advantage = delta + stage.gamma * lam * following_advantage
             following_value = row.values[at]
             row.advantages[at] = following_advantage
         row.returns = [a + v for a, v in zip(row.advantages, row.values, strict=True)]
-    if stage.whiten_advantages:
+        if not stage.has_critic:  # what each token still leads to
+            row.advantages = [
+                sum(stage.gamma ** (later - at) * row.rewards[later] for later in range(at, len(row.rewards)))
+                for at in range(len(row.rewards))
+            ]
+    if stage.advantage == "reinforce":
+        firsts = [row.advantages[0] for row in rows]
+        for row, first in zip(rows, firsts, strict=True):
+            others = (sum(firsts) - first) / (len(rows) - 1)
+            row.advantages = [advantage - others for advantage in row.advantages]
+    if stage.advantage == "rloo":
+        totals = [sum(row.rewards) for row in rows]
+        for number, row in enumerate(rows):
+            first = number // stage.samples_per_prompt * stage.samples_per_prompt
+            group = totals[first : first + stage.samples_per_prompt]
+            others = (sum(group) - totals[number]) / (len(group) - 1)
+            row.advantages = [totals[number] - others] * len(row.response)
+    if whitened:
         flat = [advantage for row in rows for advantage in row.advantages]
         mean = sum(flat) / len(flat)
         deviation = math.sqrt(sum((x - mean) ** 2 for x in flat) / len(flat) + 1e-8)
@@ -105,8 +137,9 @@ def loss_of(module: PolicyValue, rows: list[Row], stage: PpoStage, clipped: list
     """PPO's eq. 7 and the clipped squared error, means over the minibatch's tokens."""
     terms: list[Tensor] = []
     for row in rows:
+        values = values_of(module, row) if stage.has_critic else [None] * len(row.response)
         for at, (logprob, value) in enumerate(
-            zip(logprobs_of(module.language_model, row), values_of(module, row), strict=True)
+            zip(logprobs_of(module.language_model, row), values, strict=True)
         ):
             ratio, advantage = torch.exp(logprob - row.old[at]), row.advantages[at]
             inside = min(max(ratio.item(), 1 - stage.clip), 1 + stage.clip)
@@ -114,6 +147,9 @@ def loss_of(module: PolicyValue, rows: list[Row], stage: PpoStage, clipped: list
             if -inside * advantage > policy.item():
                 policy = policy * 0 - inside * advantage
                 clipped.append("policy")
+            if value is None:
+                terms.append(policy)
+                continue
             old, wanted = row.values[at], row.returns[at]
             near = old + min(max(value.item() - old, -stage.value_clip), stage.value_clip)
             error = (value - wanted) ** 2
@@ -149,19 +185,22 @@ def reference_run(roles: Roles, ppo: Ppo, iterations: int, kl_coef: float) -> tu
     """Trains `roles` by the reference; returns what was clipped and the coefficients used."""
     stage, module = ppo.stage, roles.policy_value
     adam, clipped, coefs = Adam(list(module.parameters()), stage.adam_eps), list[str](), list[float]()
+    script = Varied()
     for iteration in range(1, iterations + 1):
         numbers = range((iteration - 1) * stage.batch_size, iteration * stage.batch_size)
         rows: list[Row] = []
         for index in ppo.prompt_order(numbers):
             prompt = [int(word) for word in ppo.prompts[index].text.split()]
-            response = answer(tuple(prompt))
+            response = script(tuple(prompt))
             scored = Scored(ppo.prompts[index], "", tuple(prompt), tuple(response), "")
             rows.append(Row(prompt, response, float(score([scored]).total[0])))
         with torch.no_grad():
             for row in rows:
                 row.old = [float(x) for x in logprobs_of(module.language_model, row)]
                 row.reference = [float(x) for x in logprobs_of(roles.reference_model, row)]
-                row.values = [float(x) for x in values_of(module, row)]
+                row.values = [0.0] * len(row.response)
+                if stage.has_critic:
+                    row.values = [float(x) for x in values_of(module, row)]
         estimate(rows, stage, kl_coef)
         coefs.append(kl_coef)
         rate = LEARNING_RATE * (1 - (iteration - 1) / stage.num_iterations)
@@ -188,6 +227,10 @@ def reference_run(roles: Roles, ppo: Ppo, iterations: int, kl_coef: float) -> tu
             "gpt2",
             {"whiten_advantages": False, "value_coef": 0.7, "microbatch_tokens": 24, "max_grad_norm": 0.4},
         ),
+        ("gpt2", {"advantage": "one_step", "gamma": 0.9}),
+        ("gpt2", {"advantage": "reinforce", "gamma": 0.9, "microbatch_tokens": 24}),
+        ("gpt2", {"advantage": "rloo", "samples_per_prompt": 4, "max_grad_norm": 0.1}),
+        ("gpt2", {"advantage": "reinforce_pp", "samples_per_prompt": 2}),
     ],
 )
 def test_two_iterations_equal_the_slow_reference(options: dict[str, Any], architecture: str) -> None:
@@ -203,20 +246,20 @@ def test_two_iterations_equal_the_slow_reference(options: dict[str, Any], archit
             **options,
         }
     )
-    roles, twin = make_roles(architecture), make_roles(architecture)
+    roles, twin = (make_roles(architecture, has_critic=stage.has_critic) for _ in range(2))
     for one in (roles, twin):
         one.policy_value.double()
         assert one.reference_model is not None
         one.reference_model.double()
     made = make_updater(stage, roles, learning_rate=LEARNING_RATE)
-    ppo = make_ppo(made, engine=ScriptedEngine(answer), learning_rate=LEARNING_RATE)
+    ppo = make_ppo(made, engine=ScriptedEngine(Varied()), learning_rate=LEARNING_RATE)
     start = weights(roles.policy_value)
 
     progress = Progress(iteration=0, kl=AdaptiveKl(coef=0.3, target=6.0, horizon=100))
     coefs = [ppo.iterate(progress, iteration)["kl_coef"] for iteration in (1, 2)]
     clipped, expected_coefs = reference_run(twin, ppo, 2, 0.3)
 
-    assert set(clipped) == {"policy", "value", "gradient"}
+    assert set(clipped) == {"policy", "gradient"} | ({"value"} if stage.has_critic else set())
     assert coefs == pytest.approx(expected_coefs, rel=1e-12)
     moved = distance(weights(twin.policy_value), start)
     assert moved > 1e-2

@@ -111,6 +111,30 @@ def test_every_pass_over_the_prompts_is_a_permutation_of_its_own(ppo: Ppo) -> No
     assert passes[0] != passes[1] != passes[2]
 
 
+def test_samples_of_a_prompt_follow_one_another(made: Made) -> None:
+    stage = STAGE.model_copy(update={"samples_per_prompt": 4})
+    order = replace(make_ppo(made, prompts=11), stage=stage).prompt_order(range(88))
+    assert order[::4] == make_ppo(made, prompts=11).prompt_order(range(22))
+    assert order == [index for index in order[::4] for _ in range(4)]
+    ppo = replace(make_ppo(made, prompts=11), stage=stage)
+    episodes = ppo.sample([ppo.prompts[0]] * 4, range(4), ppo.seed)
+    assert len({episode.text for episode in episodes}) == 4  # each drawn anew
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"samples_per_prompt": 3}, "samples_per_prompt=3 does not divide batch_size=8.*try 2 or 4"),
+        ({"advantage": "rloo"}, "set samples_per_prompt to 2 or more"),
+        ({"advantage": "reinforce", "batch_size": 1, "minibatch_size": 1}, "batch_size=1 leaves"),
+        ({"advantage": "reinforce_pp", "whiten_advantages": False}, "has its whitening for a baseline"),
+    ],
+)
+def test_what_an_estimator_cannot_work_with_is_refused(options: dict[str, object], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        PpoStage.model_validate({"batch_size": 8, "minibatch_size": 4, **options})
+
+
 def test_the_order_is_resumed_by_number(ppo: Ppo) -> None:
     order = ppo.prompt_order(range(40))
     assert [ppo.prompt_order([number])[0] for number in range(40)] == order
@@ -174,6 +198,16 @@ def test_an_iteration_says_what_it_did() -> None:
     assert progress.iteration == 2
     assert progress.first["score"] == first["score"]
     assert all(value == value for value in first.values())
+
+
+def test_the_penalty_is_the_estimate_that_is_named_and_both_are_said() -> None:
+    for name, figure in (("k1", "kl"), ("k3", "kl_k3")):
+        ppo = replace(make_ppo(make_updater(STAGE, make_roles())), kl_estimator=name)
+        first = ppo.iterate(Progress(0, FixedKl(0.5)), 1)
+        assert first["kl_k3"] > 0
+        assert abs(first["kl"] - first["kl_k3"]) > 0.1
+        paid = first["score"] - (1 - first["end_rate"]) * STAGE.missing_end_score - first["reward"]
+        assert paid == pytest.approx(0.5 * first[figure], abs=1e-4)
 
 
 def test_a_forecast_trains_nothing_and_says_time_and_memory(made: Made, ppo: Ppo) -> None:
