@@ -20,7 +20,10 @@ from rlhf.command import groups  # noqa: E402
 from rlhf.config import validate  # noqa: E402
 
 # What an option needs beside itself, and the key that the error has to name where it is missing.
-NEEDS = {"reward=custom": ("reward.path", "rewards.py:score")}
+NEEDS = {
+    "reward=custom": ("reward.path", "rewards.py:score"),
+    "reward=safe": ("reward.cost.path", "rm-2"),
+}
 
 
 def main(root: Path = ROOT) -> int:

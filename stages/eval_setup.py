@@ -21,6 +21,7 @@ from rlhf.runs import Artifact
 from rlhf.runs.provenance import git_revision, package_versions
 from stages.judges import gold_reward, model_reward
 from stages.policies import Speaker, load_speaker, name_of
+from stages.reward_models import Scoring
 from stages.shared import (
     Session,
     load_demonstrations,
@@ -127,7 +128,7 @@ def judges(here: Session, policy: Speaker, baseline: Speaker, prompts: Sequence[
         yield Judge(
             "reward",
             says_reward(cfg.reward.kind),
-            lambda: build_reward(cfg.reward, lambda: reward_model(inputs["reward_model"].model)),
+            lambda: build_reward(cfg.reward, Scoring(here, common)),
         )
 
 

@@ -7,10 +7,11 @@ import torch
 from rlhf.config import Config
 from rlhf.data.encoding import Encoder
 from rlhf.demo.gold import gold
-from rlhf.models.loading import load_tokenizer
+from rlhf.models.loading import context_length, load_tokenizer
 from rlhf.models.reward_model import load_reward_model
 from rlhf.rewards import ModelReward, Reward, Scored, Scores
-from stages.shared import Session, encoder_for, gold_weights
+from rlhf.rewards.model import reward_encoder
+from stages.shared import Session, gold_weights
 
 
 def gold_reward(cfg: Config) -> Reward:
@@ -31,6 +32,7 @@ def model_reward(here: Session, folder: str, policy_encoder: Encoder | None) -> 
     """A reward model of a folder; `policy_encoder` is None where the policies have different tokens."""
     trust = here.cfg.model.trust_remote_code
     model = load_reward_model(folder, dtype=here.machine.dtype, trust_remote_code=trust)
-    encoder = encoder_for(here.cfg, model, load_tokenizer(folder, trust_remote_code=trust))
+    tokenizer = load_tokenizer(folder, trust_remote_code=trust)
+    encoder = reward_encoder(tokenizer, context_length(model), here.cfg.data.template)
     on_device = model.to(here.machine.device)  # pyright: ignore[reportArgumentType]
     return ModelReward(on_device, encoder, policy_encoder=policy_encoder)

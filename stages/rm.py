@@ -1,7 +1,8 @@
 """The reward model: the SFT model with a scalar head learns from pairs which of two answers is better.
 
 Three of them, on training prompts that do not overlap: `model/` is what PPO maximises, `validation_model/`
-picks PPO's checkpoint, and `judge_model/` judges the evaluation, so that nobody marks their own work.
+picks PPO's checkpoint, and `judge_model/` judges the evaluation, so that nobody marks their own work. With
+`stage.ensemble` the first one has fellows, `member_2/` and so on, on bootstrap samples of its pairs.
 """
 
 from collections.abc import Sequence
@@ -14,8 +15,6 @@ from transformers import PreTrainedModel
 
 from rlhf.config import Config, RmStage
 from rlhf.data.encoding import Encoder
-from rlhf.data.splits import split
-from rlhf.errors import DataError
 from rlhf.evaluation.reward_quality import better_length_rule, headlines, reward_quality
 from rlhf.models.loading import (
     load_tokenizer,
@@ -33,10 +32,10 @@ from rlhf.training.course import Course, common_arguments, latest_saved
 from rlhf.training.machine import Stop, auto_learning_rate
 from rlhf.training.ordering import make_plan
 from rlhf.training.reward_trainer import RewardTrainer, pair_rows, reward_trainer
+from stages.rm_lessons import Lesson, lessons
 from stages.shared import Parts, Session, encoder_for, load_demonstrations, load_preferences, session
 
 SHIFT_ROWS = 512  # demonstrations whose mean score becomes 0
-TITLES = {"model": "reward model", "validation_model": "validation model", "judge_model": "judge model"}
 
 
 @dataclass(frozen=True)
@@ -68,13 +67,13 @@ def run(cfg: Config) -> Manifest:
         saved = latest_saved(here.run, here.log)
         done: dict[str, Any] = dict(saved.carried) if saved else {}  # what is known of each finished model
         with bench.stop.listening():
-            for name, pairs in pairs_by_model(cfg.stage, data.train).items():
+            for name, lesson in lessons(cfg, data.train).items():
                 if name not in done:
-                    trainer = make_trainer(bench, name, pairs, done)
-                    trainer.run_course(saved if saved and saved.title == TITLES[name] else None)
+                    trainer = make_trainer(bench, name, lesson, done)
+                    trainer.run_course(saved if saved and saved.title == lesson.title else None)
                     shift(trainer, references)
                     publish(bench, trainer, name)
-                    done[name] = assess(bench, trainer, pairs)
+                    done[name] = assess(bench, trainer, lesson.pairs)
 
         quality = {name: result["quality"] for name, result in done.items()}
         here.run.write_json("quality.json", quality)
@@ -91,28 +90,10 @@ def run(cfg: Config) -> Manifest:
         )
 
 
-def fresh_model(cfg: Config, policy: Artifact, *, pad_id: int) -> PreTrainedModel:
-    """The policy's trunk under a new head."""
-    trust = cfg.model.trust_remote_code
-    return new_reward_model(policy.model, pad_id=pad_id, seed=cfg.seed, trust_remote_code=trust)
-
-
-def pairs_by_model(stage: RmStage, pairs: Sequence[Preference]) -> dict[str, list[Preference]]:
-    """The training pairs of each model, parted by prompt; a model whose share is 0 is not made.
-
-    Raises:
-        DataError: a part is left without pairs.
-    """
-    shares = {"validation_model": stage.validation_share, "judge_model": stage.judge_share}
-    shares = {"model": 1.0 - sum(shares.values()), **shares}
-    parts = split(pairs, shares, salt="reward models")
-    for name, share in shares.items():
-        if share > 0 and not parts[name]:
-            raise DataError(
-                f"{len(pairs)} training pairs leave none for the {TITLES[name]}; "
-                "set stage.validation_share=0 and stage.judge_share=0, or give more pairs"
-            )
-    return {name: parts[name] for name, share in shares.items() if share > 0}
+def fresh_model(cfg: Config, policy: Artifact, *, pad_id: int, seed: int | None = None) -> PreTrainedModel:
+    """The policy's trunk under a new head, drawn from `seed` or that of the configuration."""
+    trust, drawn_from = cfg.model.trust_remote_code, cfg.seed if seed is None else seed
+    return new_reward_model(policy.model, pad_id=pad_id, seed=drawn_from, trust_remote_code=trust)
 
 
 def shift_references(cfg: Config, encoder: Encoder, data: Parts[Preference]) -> tuple[list[list[int]], str]:
@@ -129,30 +110,32 @@ def shift_references(cfg: Config, encoder: Encoder, data: Parts[Preference]) -> 
     return [encoder.encode(prompt, answer).ids for prompt, answer in answers], f"{len(answers)} {what}"
 
 
-def make_trainer(bench: Bench, name: str, pairs: Sequence[Preference], done: dict[str, Any]) -> RewardTrainer:
+def make_trainer(bench: Bench, name: str, lesson: Lesson, done: dict[str, Any]) -> RewardTrainer:
     """A new model before its pass over the pairs."""
     cfg, stage, machine = bench.here.cfg, bench.stage, bench.here.machine
-    plain = fresh_model(cfg, bench.policy, pad_id=bench.encoder.pad_id)
+    plain = fresh_model(cfg, bench.policy, pad_id=bench.encoder.pad_id, seed=lesson.seed)
     rate = stage.learning_rate
     if rate == "auto":
         rate = auto_learning_rate("rm", parameter_count(plain), cfg.model.adapter)
-    rows = pair_rows(pairs, bench.encoder)
+    rows, on_gpu = pair_rows(lesson.pairs, bench.encoder), machine.device.type == "cuda"
     lengths = [row.length for row in rows]
-    plan = make_plan(stage, lengths, learning_rate=rate, seed=cfg.seed, on_gpu=machine.device.type == "cuda")
-    bench.here.say(f"{TITLES[name]}: {len(rows)} pairs, {plan.steps} steps, learning rate {rate:g}")
+    plan = make_plan(stage, lengths, learning_rate=rate, seed=lesson.seed, on_gpu=on_gpu)
+    bench.here.say(f"{lesson.title}: {len(rows)} pairs, {plan.steps} steps, learning rate {rate:g}")
     course = Course(
         run=bench.here.run,
         log=bench.here.log,
         stop=bench.stop,
-        title=TITLES[name],
+        title=lesson.title,
         prefix="" if name == "model" else f"{name}/",
         plan=plan,
         save_every=stage.save_every,
         first_step=sum(result["resolved"]["steps"] for result in done.values()),
         carried=done,
     )
-    arguments = common_arguments(course, stage, machine, seed=cfg.seed) | {"adam_epsilon": stage.adam_eps}
-    model = with_adapter(plain, cfg.model, TaskType.SEQ_CLS, cfg.seed)
+    arguments = common_arguments(course, stage, machine, seed=lesson.seed % 2**32) | {
+        "adam_epsilon": stage.adam_eps
+    }
+    model = with_adapter(plain, cfg.model, TaskType.SEQ_CLS, lesson.seed)
     validation = pair_rows(bench.data.validation, bench.encoder)
     return reward_trainer(model, rows, validation, course, pad_id=bench.encoder.pad_id, arguments=arguments)
 

@@ -8,13 +8,13 @@ from rlhf.evaluation.inputs import judge_folder
 from rlhf.records import Prompt
 from rlhf.rewards import Reward, build_reward
 from stages.judges import gold_reward, model_reward
+from stages.reward_models import Scoring
 from stages.shared import Session
 
 
 def reward_of(here: Session, encoder: Encoder) -> Reward:
     """The reward of the configuration, the same that PPO maximises; `encoder` is the policy's."""
-    folder = here.inputs["reward_model"].model
-    return build_reward(here.cfg.reward, lambda: model_reward(here, folder, encoder))
+    return build_reward(here.cfg.reward, Scoring(here, encoder))
 
 
 def first_judge(here: Session, prompts: Sequence[Prompt], encoder: Encoder) -> tuple[str, Reward] | None:

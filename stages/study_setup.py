@@ -15,7 +15,7 @@ from rlhf.training.course import Course, Saved, latest_saved
 from rlhf.training.machine import Stop
 from rlhf.training.ordering import Plan
 from rlhf.training.trainer import RunTrainer
-from stages.rm import pairs_by_model
+from stages.rm_lessons import pairs_by_model
 from stages.shared import (
     Parts,
     Session,

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from rlhf.config.base import Count, NonNegative, Positive, Section
 
@@ -11,6 +11,19 @@ class ModelReward(Section):
     """The score of a reward model."""
 
     kind: Literal["model"] = "model"
+    path: str | None = Field(
+        default=None,
+        description="another one than inputs.reward_model, such as a cost model: run, model folder or hub id",
+    )
+
+
+class EnsembleReward(Section):
+    """The scores of several reward models that stage=rm stage.ensemble=K trained, combined."""
+
+    kind: Literal["ensemble"] = "ensemble"
+    path: str | None = Field(default=None, description="another run of rm than inputs.reward_model")
+    combine: Literal["mean", "min", "mean_minus_std"] = "mean_minus_std"
+    std_coef: NonNegative = Field(default=1.0, description="deviations taken off by mean_minus_std")
 
 
 class CustomReward(Section):
@@ -73,11 +86,15 @@ class RulesReward(Section):
     chrf: float = Field(default=0.0, description="times chrF against the reference, 0 to 1")
 
 
+Single = Annotated[ModelReward | EnsembleReward | CustomReward | RulesReward, Field(discriminator="kind")]
+"""A reward that holds no other."""
+
+
 class WeightedPart(Section):
     """One term of a weighted sum."""
 
     weight: float = 1.0
-    reward: Annotated[ModelReward | CustomReward | RulesReward, Field(discriminator="kind")]
+    reward: Single
 
 
 class WeightedReward(Section):
@@ -87,7 +104,49 @@ class WeightedReward(Section):
     parts: dict[str, WeightedPart] = Field(min_length=1)
 
 
-Reward = Annotated[ModelReward | CustomReward | RulesReward | WeightedReward, Field(discriminator="kind")]
+class SafeReward(Section):
+    """A helpful reward under a constraint: the mean cost stays at a limit or below."""
+
+    kind: Literal["safe"] = "safe"
+    helpful: Annotated[
+        ModelReward | EnsembleReward | CustomReward | RulesReward | WeightedReward,
+        Field(discriminator="kind"),
+    ] = ModelReward()
+    cost: Annotated[
+        ModelReward | EnsembleReward | CustomReward | RulesReward | WeightedReward,
+        Field(discriminator="kind"),
+    ] = Field(description="what is to stay low, such as {kind: model, path: RUN}")
+    limit: float = Field(default=0.0, description="the mean cost that is allowed")
+    multiplier: Positive = Field(
+        default=1.0, description="lambda, what a unit of cost weighs, at the beginning"
+    )
+    rate: NonNegative = Field(
+        default=0.1, description="how fast ln lambda follows; 0: it stays, a weighted sum"
+    )
+    max_multiplier: Positive = Field(default=10.0, description="lambda grows to this at most")
+
+    @model_validator(mode="after")
+    def _begins_below_the_most(self) -> "SafeReward":
+        if self.multiplier > self.max_multiplier:
+            raise ValueError(
+                f"multiplier={self.multiplier:g} is above max_multiplier={self.max_multiplier:g}; lower it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _cost_is_another_model(self) -> "SafeReward":
+        if isinstance(self.cost, (ModelReward, EnsembleReward)) and self.cost.path is None:
+            raise ValueError(
+                "cost.path is needed: the cost comes from another model than inputs.reward_model, trained by "
+                "stage=rm on pairs whose chosen answer is the worse one; name its run, as in cost.path=rm-2"
+            )
+        return self
+
+
+Reward = Annotated[
+    ModelReward | EnsembleReward | CustomReward | RulesReward | WeightedReward | SafeReward,
+    Field(discriminator="kind"),
+]
 
 
 class KlConfig(Section):

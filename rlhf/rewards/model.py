@@ -1,14 +1,17 @@
-"""The score of a reward model, read from the very tokens that the policy sampled where that is possible."""
+"""The score of a reward model, read from the very tokens that the policy sampled where that is possible.
+
+One with another tokenizer, template or architecture than the policy is shown the text.
+"""
 
 import json
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 from rlhf.data.collation import collate, plan_microbatches
-from rlhf.data.encoding import Encoded, Encoder
+from rlhf.data.encoding import Encoded, Encoder, make_encoder
 from rlhf.errors import ModelError, TrainingError
 from rlhf.models.loading import context_length
 from rlhf.models.reward_model import sequence_scores
@@ -22,7 +25,8 @@ class ModelReward:
 
     Where the policy's encoder makes the same tokens, the sampled ids are shown as they are: what the reward
     model was trained on is what PPO shows it. Otherwise the text is encoded anew by the reward model's own
-    encoder, without the end token where the policy gave none.
+    encoder, without the end token where the policy gave none. A model that pools by itself (BERT, DeBERTa and
+    the like, whose head is called `classifier`) is shown prompt and response as a pair of texts.
     """
 
     def __init__(
@@ -45,7 +49,10 @@ class ModelReward:
         """
         self.model = model
         self.encoder = encoder
-        self.shares_tokens = policy_encoder is not None and same_tokens(encoder, policy_encoder)
+        self._takes_pairs = pools_by_itself(model)
+        self.shares_tokens = (
+            not self._takes_pairs and policy_encoder is not None and same_tokens(encoder, policy_encoder)
+        )
         self._token_budget = token_budget
         self._score = score
         self._longest = context_length(model)
@@ -62,9 +69,13 @@ class ModelReward:
         total_B = torch.zeros(len(rows))
         device = next(self.model.parameters()).device
         for indices in plan_microbatches([len(row) for row in rows], self._token_budget):
-            encoded = [Encoded(rows[index], len(batch[index].prompt_ids)) for index in indices]
-            padded = collate(encoded, self.encoder.pad_id).to(device)
-            scores_B = self._score(self.model, padded.ids_BS, padded.attention_BS)
+            if self._takes_pairs:
+                scores_B = self._of_pairs([batch[index] for index in indices], device)
+            else:
+                padded = collate([Encoded(rows[index], 0) for index in indices], self.encoder.pad_id).to(
+                    device
+                )
+                scores_B = self._score(self.model, padded.ids_BS, padded.attention_BS)
             total_B[indices] = scores_B.float().cpu()
         for scored, score in zip(batch, total_B.tolist(), strict=True):
             if score != score:
@@ -76,7 +87,9 @@ class ModelReward:
 
         Raises ModelError where they are more than its context holds.
         """
-        if self.shares_tokens:
+        if self._takes_pairs:
+            ids = self._pairs([scored])["input_ids"][0].tolist()
+        elif self.shares_tokens:
             ids = [*scored.prompt_ids, *scored.response_ids]
             if scored.finish == "eos":
                 ids[-1] = self.encoder.end_id  # of several stop tokens, the one that training put there
@@ -90,6 +103,33 @@ class ModelReward:
                 f"model takes {self._longest}; lower stage.response_length or data.max_length"
             )
         return list(ids)
+
+    def _pairs(self, batch: Sequence[Scored]) -> BatchEncoding:
+        texts = [scored.prompt.text for scored in batch], [scored.response for scored in batch]
+        return self.encoder.tokenizer(*texts, padding=True, return_tensors="pt")
+
+    def _of_pairs(self, batch: Sequence[Scored], device: torch.device) -> Tensor:
+        logits_B1 = self.model(**self._pairs(batch).to(device)).logits
+        return logits_B1.squeeze(-1) - float(getattr(self.model.config, "reward_shift", 0.0))
+
+
+def pools_by_itself(model: PreTrainedModel) -> bool:
+    """Whether a classifier reads its first token through a pooler of its own, not the last one."""
+    return hasattr(model, "classifier") and not hasattr(model, "score")
+
+
+def reward_encoder(tokenizer: PreTrainedTokenizerBase, max_length: int, template: str) -> Encoder:
+    """The encoder of a reward model's own tokenizer, by its own chat template where it has one.
+
+    `template` (see `data.template`) is for one that has none: what renders a conversation for the policy need
+    not be what this model was trained on. A tokenizer without an end token (BERT's) ends with its separator.
+
+    Raises:
+        ModelError: the tokenizer has neither, or none to pad with.
+    """
+    if tokenizer.eos_token is None and tokenizer.sep_token is not None:
+        tokenizer.eos_token = tokenizer.sep_token
+    return make_encoder(tokenizer, max_length, "auto" if tokenizer.chat_template else template)
 
 
 def same_tokens(one: Encoder, other: Encoder) -> bool:

@@ -1,5 +1,6 @@
 """Rules on the text, weighted sums, and how they are built: numbers worked by hand."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,15 @@ from rlhf.config import objective
 from rlhf.errors import ConfigError
 from rlhf.records import Prompt
 from rlhf.rewards import (
+    Reward,
     RulesReward,
     Scored,
     Scores,
     WeightedReward,
     build_reward,
+    model_paths,
     needs_model,
+    needs_validation,
     reward_files,
 )
 
@@ -32,16 +36,23 @@ def rules(**settings: object) -> RulesReward:
 class Constant:
     """A reward that gives the length of the response's tokens."""
 
-    calls = 0
-
-    def __call__(self, batch: list[Scored]) -> Scores:
+    def __call__(self, batch: Sequence[Scored]) -> Scores:
         total_B = torch.tensor([float(len(scored.response_ids)) for scored in batch])
         return Scores(total_B, {"model": total_B})
 
 
-def constant() -> Constant:
-    Constant.calls += 1
-    return Constant()
+class Models:
+    """Stands in for reward models; keeps what was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str | None]] = []
+
+    def model(self, place: str, path: str | None) -> Reward:
+        self.asked.append((place, path))
+        return Constant()
+
+    def members(self, place: str, path: str | None) -> list[Reward]:
+        return [self.model(place, path), self.model(place, path)]
 
 
 class TestRules:
@@ -101,15 +112,38 @@ class TestWeightedAndBuild:
         return TypeAdapter[objective.Reward](objective.Reward).validate_python(cfg)
 
     def test_loads_the_reward_model_once_and_only_if_needed(self) -> None:
-        Constant.calls = 0
         model = {"weight": 1.0, "reward": {"kind": "model"}}
         plain = self.build({"kind": "rules", "per_word": 1.0})
         twice = self.build({"kind": "weighted", "parts": {"a": model, "b": model}})
-        build_reward(plain, constant)
-        assert (Constant.calls, needs_model(plain)) == (0, False)
-        assert build_reward(twice, constant)([answered("x")]).total.tolist() == [2.0]
-        assert (Constant.calls, needs_model(twice)) == (1, True)
-        assert isinstance(build_reward(self.build({"kind": "model"}), constant), Constant)
+        models = Models()
+        build_reward(plain, models)
+        assert (models.asked, needs_model(plain)) == ([], False)
+        assert build_reward(twice, models)([answered("x")]).total.tolist() == [2.0]
+        assert ([path for _, path in models.asked], needs_model(twice)) == ([None], True)
+
+    def test_models_named_by_path_are_loaded_from_there(self) -> None:
+        part = {"reward": {"kind": "model", "path": "rm-2"}}
+        parts = {"harm": part, "many": {"reward": {"kind": "ensemble"}}}
+        cfg = self.build(
+            {"kind": "safe", "helpful": {"kind": "weighted", "parts": parts}, "cost": part["reward"]}
+        )
+        places = {"reward.helpful.parts.harm.reward": "rm-2", "reward.cost": "rm-2"}
+        assert model_paths(cfg) == places
+        assert needs_model(cfg)
+        assert not needs_model(self.build({"kind": "model", "path": "rm-2"}))
+        models = Models()
+        build_reward(cfg, models)
+        ensemble = "reward.helpful.parts.many.reward"
+        assert sorted(models.asked, key=str) == sorted(
+            [*places.items(), (ensemble, None), (ensemble, None)], key=str
+        )
+
+    def test_a_checkpoint_is_chosen_by_another_reward_where_there_is_reason(self) -> None:
+        rules, model = {"kind": "rules", "per_word": 1.0}, {"kind": "model"}
+        assert needs_validation(self.build(model))
+        assert needs_validation(self.build({"kind": "model", "path": "rm-2"}))
+        assert needs_validation(self.build({"kind": "safe", "helpful": rules, "cost": rules}))
+        assert not needs_validation(self.build(rules))
 
     def test_names_the_files_that_decide_the_reward(self, tmp_path: Path) -> None:
         (tmp_path / "mine.py").write_text("def score(p, r): return 1")

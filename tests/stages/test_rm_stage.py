@@ -16,7 +16,7 @@ from rlhf.demo import world
 from rlhf.errors import DataError, InputError, ModelError
 from rlhf.models.loading import weights_sha256
 from rlhf.models.reward_model import load_reward_model, sequence_scores
-from stages.rm import pairs_by_model
+from stages.rm_lessons import pairs_by_model
 
 SMALL = {
     "data__limit": 120,
