@@ -12,7 +12,7 @@ SEEDS ?= 0,1,2,3,4
 PARTS := demo real kill
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 
-.PHONY: help env demo study smoke test check format acceptance $(PARTS:%=acceptance-%) lock clean
+.PHONY: help env demo study smoke test check format acceptance $(PARTS:%=acceptance-%) bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -62,6 +62,11 @@ acceptance: $(PARTS:%=acceptance-%) ## the long measurements, written to docs/re
 
 $(PARTS:%=acceptance-%): acceptance-%: env
 	$(OFFLINE) $(PYTHON) scripts/acceptance.py $* --seeds $(SEEDS)
+
+bench: env ## PPO beside TRL 1.12.0: speed, memory, learning curves; hours, on a machine that does nothing else
+	$(PYTHON) scripts/bench_ppo.py --out docs/results --page docs/performance.md
+	$(PYTHON) scripts/bench_ppo.py --curves --out docs/results
+	$(PYTHON) scripts/bench_ppo.py --leak --out docs/results
 
 lock: env ## renew requirements.lock; torch stays unless TORCH=2.14.0 is given
 	$(PYTHON) scripts/lock.py $(TORCH:%=torch==%)
