@@ -7,11 +7,13 @@ from rlhf.config.explain import known_keys, validate
 from rlhf.config.judge import JudgeConfig
 from rlhf.config.objective import (
     CustomReward,
+    EnsembleReward,
     KlConfig,
     ModelReward,
     Reward,
     RolloutConfig,
     RulesReward,
+    SafeReward,
     WeightedReward,
 )
 from rlhf.config.schema import Config
@@ -33,6 +35,7 @@ __all__ = [
     "Config",
     "CustomReward",
     "DataConfig",
+    "EnsembleReward",
     "EvalStage",
     "HelpStage",
     "InputsConfig",
@@ -45,6 +48,7 @@ __all__ = [
     "RmStage",
     "RolloutConfig",
     "RulesReward",
+    "SafeReward",
     "SampleStage",
     "SftStage",
     "StudyStage",
