@@ -27,6 +27,8 @@ class JsonSchema:
             ConfigError: it is no schema.
         """
         self._name, self._schema = name, schema
+        if not isinstance(schema, (dict, bool)):
+            raise ConfigError(f"{name} is no JSON Schema: it is neither an object nor true or false")
         kind = validator_for(schema, default=Draft202012Validator)
         try:
             kind.check_schema(schema)

@@ -47,8 +47,8 @@ def last_number(text: str) -> float | None:
 
 def _in_digits(found: re.Match[str]) -> float:
     number = float(found["number"].replace(",", "") + (found["power"] or ""))
-    if found["below"] and int(found["below"]):
-        number /= int(found["below"])
+    if found["below"] and float(found["below"]):
+        number /= float(found["below"])
     for unit in (found["scale"] or "").strip():
         number *= _CHINESE_MYRIADS[unit]
     return -number if found["sign"] in ("-", "\u2212") else number
@@ -85,12 +85,14 @@ def _chinese_whole(text: str) -> int:
 
 
 def _in_english(text: str) -> float:
-    total = gathered = 0
+    total = gathered = (
+        0.0  # not int: a policy that stutters "hundred" overflows to infinity, without an error
+    )
     for name in re.findall(r"[a-z]+", text.removeprefix("minus ")):
         if name == "hundred":
-            gathered = (gathered or 1) * 100
+            gathered = (gathered or 1.0) * 100
         elif name in _LARGE:
-            total, gathered = total + (gathered or 1) * _LARGE[name], 0
+            total, gathered = total + (gathered or 1.0) * _LARGE[name], 0.0
         else:
             gathered += _SMALL.get(name, 0) + _TENS.get(name, 0)
-    return float(-(total + gathered) if text.startswith("minus ") else total + gathered)
+    return -(total + gathered) if text.startswith("minus ") else total + gathered

@@ -129,6 +129,10 @@ class TestJsonSchema:
             rules(json_schema="absent.json")
         with pytest.raises(ConfigError, match="is no JSON Schema: 'strong' is not valid"):
             rules(json_schema=self.schema(tmp_path, {"type": "strong"}))
+        with pytest.raises(ConfigError, match="neither an object"):
+            rules(json_schema=self.schema(tmp_path, 5))
+        with pytest.raises(ConfigError, match="is no JSON Schema"):
+            rules(json_schema=self.schema(tmp_path, {"pattern": "("}))
         (tmp_path / "broken.json").write_text("{")
         with pytest.raises(ConfigError, match="is not JSON"):
             rules(json_schema=str(tmp_path / "broken.json"))

@@ -32,6 +32,8 @@ from rlhf.text.numbers import last_number
         ("The answer is forty-two.", 42),
         ("minus one hundred and five", -105),
         ("two million three hundred thousand", 2_300_000),
+        ("hundred " * 300, float("inf")),
+        ("7/" + "1" * 5000, 0.0),
         ("nobody knows", None),
         ("someone", None),
         ("", None),
