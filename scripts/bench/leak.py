@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from scipy import stats
 
@@ -29,7 +30,7 @@ def growth(values: Sequence[float], iteration_s: float) -> Growth:
     """
     if len(values) < 3:
         raise ValueError(f"{len(values)} iterations are too few for a slope; three at least")
-    line = stats.linregress(range(len(values)), values)
+    line: Any = stats.linregress(range(len(values)), values)
     mean = math.fsum(values) / len(values)
     scale = HOUR_S / iteration_s / mean
     margin = float(stats.t.ppf(0.975, len(values) - 2)) * float(line.stderr)

@@ -47,8 +47,8 @@ def main(job_file: str, report_file: str) -> int:
             ppo = set_up(here)
             report.probe_scores = probe(ppo, Path(job.folder))
             trained = ppo.roles.policy_value
-            critic = trained.critic if trained.critic is not None else trained.value_head
-            models = {"policy": trained.policy, "critic": critic}
+            models = {"policy": trained.policy, "critic": trained.critic or trained.value_head}
+            models = {name: model for name, model in models.items() if model is not None}
             before = {name: snapshot(model) for name, model in models.items()}
             report.precision_seen = logit_types(trained.language_model, clock)
             watch(ppo, report, clock)

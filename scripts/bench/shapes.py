@@ -75,7 +75,7 @@ WORKLOADS = {
 
 def tiny(workload: Workload) -> Workload:
     """The same in small, to see that everything runs: two narrow layers, few words, short responses."""
-    shape = replace(workload.shape, vocabulary=256, hidden=64, layers=2, heads=4, mlp=96)
+    shape = replace(workload.shape, vocabulary=320, hidden=64, layers=2, heads=4, mlp=96)
     shape = replace(shape, kv_heads=4 if workload.shape.kv_heads == workload.shape.heads else 2)
     return replace(
         workload,

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
@@ -23,14 +22,13 @@ from transformers import (
     LlamaConfig,
     PreTrainedConfig,
     PreTrainedModel,
-    PreTrainedTokenizerFast,
     Qwen2Config,
 )
 
 from scripts.bench.lengths import end_probability
 from scripts.bench.shapes import WORKLOADS, Workload, tiny
+from scripts.bench.tokens import END, FIRST_WORD, LETTERS, PAD, UNKNOWN, letters, new_tokenizer
 
-PAD, END, UNKNOWN, FIRST_WORD = 0, 1, 2, 3
 FAVOURED_EVERY = 4  # every fourth word is favoured
 PROMPTS, PROBES = 2048, 8
 NEVER = 30.0  # nats below the others: never drawn
@@ -56,42 +54,22 @@ def write_workload(workload: Workload, folder: Path, seed: int) -> None:
     for name, model in (("policy", policy), ("reward_model", reward_model)):
         model.save_pretrained(str(folder / name))
         tokenizer.save_pretrained(str(folder / name))
-    lines = [json.dumps({"prompt": words(ids), "ids": ids}) for ids in prompts]
+    lines = [json.dumps({"prompt": letters(ids), "ids": ids}) for ids in prompts]
     (folder / "prompts.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     generator = np.random.default_rng((seed, 2))
     probes = [
-        [ids, [*_words_drawn(generator, workload, 4 + n), END]] for n, ids in enumerate(prompts[:PROBES])
+        [ids, [*generator.integers(FIRST_WORD, workload.shape.vocabulary, size=4 + n).tolist(), END]]
+        for n, ids in enumerate(prompts[:PROBES])
     ]
     (folder / "probes.json").write_text(json.dumps(probes), encoding="utf-8")
 
 
 def new_prompts(workload: Workload, count: int, seed: int) -> list[list[int]]:
-    """Prompts of words, their lengths uniform between the workload's bounds."""
+    """Prompts of letters, their lengths uniform between the workload's bounds."""
     generator = np.random.default_rng((seed, 1))
     low, high = workload.prompt_tokens
     lengths = generator.integers(low, high + 1, size=count)
-    return [_words_drawn(generator, workload, int(length)) for length in lengths]
-
-
-def words(ids: list[int]) -> str:
-    """The text of ids."""
-    return " ".join(f"w{token}" for token in ids)
-
-
-def new_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
-    """One word a token, w3, w4 and so on, parted by spaces."""
-    names = {"<pad>": PAD, "<end>": END, "<unk>": UNKNOWN}
-    names |= {f"w{token}": token for token in range(FIRST_WORD, vocabulary)}
-    plain = Tokenizer(models.WordLevel(names, unk_token="<unk>"))
-    plain.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=plain,
-        pad_token="<pad>",
-        eos_token="<end>",
-        unk_token="<unk>",
-        padding_side="left",
-        model_max_length=1 << 20,
-    )
+    return [generator.choice(LETTERS, size=int(length)).tolist() for length in lengths]
 
 
 @torch.no_grad()
@@ -155,10 +133,6 @@ def new_reward_model(workload: Workload, seed: int) -> PreTrainedModel:
 def favoured(ids: Tensor) -> Tensor:
     """Which tokens the reward likes."""
     return (ids >= FIRST_WORD) & (ids % FAVOURED_EVERY == FAVOURED_EVERY - 1)
-
-
-def _words_drawn(generator: np.random.Generator, workload: Workload, count: int) -> list[int]:
-    return generator.integers(FIRST_WORD, workload.shape.vocabulary, size=count).tolist()
 
 
 def _config(workload: Workload) -> PreTrainedConfig:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from scripts import bench_ppo
 from scripts.bench import contenders, environment, page, trl_contender, workload
@@ -147,11 +147,19 @@ def test_the_reward_is_the_share_of_favoured_tokens(name: str):
         assert scores_BS.item() == pytest.approx(expected, abs=1e-4)
 
 
-def test_words_and_ids_are_the_same_thing():
-    tokenizer = workload.new_tokenizer(256)
-    ids = [17, 3, 255]
-    assert tokenizer(workload.words(ids), add_special_tokens=False)["input_ids"] == ids
+@pytest.mark.parametrize("name", ["S", "L"])
+def test_prompts_are_the_same_as_text_and_as_ids(name: str, tmp_path: Path):
+    small = tiny(WORKLOADS[name])
+    workload.write_workload(small, tmp_path, seed=0)
+    tokenizer = AutoTokenizer.from_pretrained(
+        tmp_path / "policy"
+    )  # of the class that the model's config asks for
+    rows = [json.loads(line) for line in (tmp_path / "prompts.jsonl").read_text().splitlines()]
+    assert all(tokenizer(row["prompt"], add_special_tokens=False)["input_ids"] == row["ids"] for row in rows)
+    assert {len(row["ids"]) for row in rows} == {4, 5, 6, 7, 8}
     assert (tokenizer.pad_token_id, tokenizer.eos_token_id) == (workload.PAD, workload.END)
+    assert len(tokenizer) == small.shape.vocabulary
+    assert tokenizer.decode([300, workload.LETTERS[0]]) == "w300a"
 
 
 def test_lengths_are_read_from_padded_tensors():
