@@ -61,17 +61,41 @@ class PolicyValue(nn.Module):
         """The causal language model, adapters inside where there are any."""
         return self._language_model[0]
 
-    def forward(self, batch: Batch) -> TokenOutputs:
-        """Log-probability, entropy and value of every response token."""
+    def critic_parameters(self) -> list[nn.Parameter]:
+        """Those that only values depend on: the critic's trunk or adapter, and the value head."""
+        return [
+            parameter
+            for name, parameter in self.named_parameters()
+            if name.startswith(("critic.", "value_head.")) or ".critic." in name
+        ]
+
+    def forward(
+        self, batch: Batch, *, policy: bool = True, critic: bool = True, temperature: float | None = None
+    ) -> TokenOutputs:
+        """Log-probability, entropy and value of every response token; NaN for what is not asked for.
+
+        `temperature` takes the place of the module's own.
+        """
         trunk = decoder_of(self.language_model)
-        with self._adapters("policy"):
-            logprobs_N, entropy_N = policy_outputs(self.language_model, batch, self._temperature)
-        if self.value_head is None:
-            return TokenOutputs(logprobs_N, entropy_N, torch.full_like(entropy_N, torch.nan))
-        with self._adapters("critic"):
-            hidden_BSD = run_trunk(self.critic if self.critic is not None else trunk, batch)
-            values_N = self.value_head(batch.before_response(hidden_BSD)).squeeze(-1)
-        return TokenOutputs(logprobs_N, entropy_N, at_least_float32(values_N) - self._value_shift)
+        if policy:
+            with self._adapters("policy"):
+                logprobs_N, entropy_N = policy_outputs(
+                    self.language_model, batch, temperature or self._temperature
+                )
+        else:
+            logprobs_N = entropy_N = _nothing(batch)
+        if critic and self.value_head is not None:
+            with self._adapters("critic"):
+                hidden_BSD = run_trunk(self.critic if self.critic is not None else trunk, batch)
+                values_N = self.value_head(batch.before_response(hidden_BSD)).squeeze(-1)
+            values_N = at_least_float32(values_N) - self._value_shift
+        else:
+            values_N = _nothing(batch)
+        return TokenOutputs(logprobs_N, entropy_N, values_N)
+
+
+def _nothing(batch: Batch) -> Tensor:
+    return torch.full(batch.targets_N.shape, torch.nan, device=batch.ids_BS.device)
 
 
 def policy_outputs(model: PreTrainedModel, batch: Batch, temperature: float) -> tuple[Tensor, Tensor]:
