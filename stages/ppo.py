@@ -8,13 +8,14 @@ not maximise and within `kl.budget`, is published as `model/`.
 from pathlib import Path
 from typing import Any
 
-from rlhf.config import Config
+from rlhf.config import Config, PpoStage
 from rlhf.metrics import Progress as Bar
 from rlhf.models.loading import save_adapter, save_plain, tokenizer_sha256, weights_sha256
 from rlhf.rewards.build import needs_model, reward_files
 from rlhf.runs import Artifact, Manifest
 from rlhf.training import ppo_state
 from rlhf.training.degenerate import diagnose
+from rlhf.training.early_stop import reason_to_end
 from rlhf.training.forecast import forecast
 from rlhf.training.looks import EPISODES, LOOKS, add_rows
 from rlhf.training.machine import Stop
@@ -26,7 +27,9 @@ from stages.shared import Session, experiment_of, session
 
 def run(cfg: Config) -> Manifest:
     """Trains the newest SFT policy, or `inputs.policy`; returns the manifest of the new one."""
-    with session(cfg, find_inputs(cfg), ("prompts",), reward_files(cfg.reward)) as here:
+    assert isinstance(cfg.stage, PpoStage)
+    data = ("prompts", "demonstrations") if cfg.stage.ptx_coef else ("prompts",)
+    with session(cfg, find_inputs(cfg), data, reward_files(cfg.reward)) as here:
         if here.run.manifest:
             return here.run.manifest
         ppo = set_up(here)
@@ -61,6 +64,8 @@ def find_inputs(cfg: Config) -> dict[str, Artifact]:
 def learn(here: Session, ppo: Ppo, progress: Progress) -> None:
     """The iterations, each logged; evaluated, saved and warned about where that is due.
 
+    Ends early, properly and with a reason in `progress.ended`, where the stage says so.
+
     Raises:
         KeyboardInterrupt: a stop was asked for; the state is saved.
     """
@@ -68,20 +73,26 @@ def learn(here: Session, ppo: Ppo, progress: Progress) -> None:
     stop = Stop(stage.max_hours)
     with stop.listening(), Bar("PPO", total, start=progress.iteration) as bar:
         for iteration in range(progress.iteration + 1, total + 1):
+            if progress.ended:
+                return
             figures = ppo.iterate(progress, iteration)
-            for name, text in diagnose(figures, progress.first, kl_budget=here.cfg.kl.budget).items():
+            found = diagnose(figures, progress.first, kl_budget=here.cfg.kl.budget)
+            for name, text in found.items():
                 if name not in progress.warned:
                     progress.warned[name] = text
                     bar.note(f"warning: {name}: {text}")
-            if iteration % stage.eval_every == 0 or iteration == total:
+            ends = bool(reason_to_end(stage, progress, figures, found)) or iteration == total
+            if iteration % stage.eval_every == 0 or ends:
                 look(here, ppo, progress, figures)
             else:
                 here.log.log(iteration, figures)
+            progress.ended = reason_to_end(stage, progress, figures, found)  # a look may be one
             shown = ("score", "kl", "length", "entropy", "clip_fraction")
             bar.update(iteration, {name: figures[name] for name in shown})
-            if iteration % stage.save_every == 0 or iteration == total or stop.reason:
+            ends |= bool(progress.ended)
+            if iteration % stage.save_every == 0 or ends or stop.reason:
                 ppo_state.save(here.run, ppo, progress, here.log)
-            if stop.reason and iteration < total:
+            if stop.reason and not ends:
                 raise KeyboardInterrupt(stop.reason)
 
 
@@ -98,9 +109,11 @@ def look(here: Session, ppo: Ppo, progress: Progress, figures: dict[str, float])
     progress.last = {"iteration": float(progress.iteration), **evaluation}
     if progress.iteration == 0:
         progress.before = progress.last
-    elif is_better(evaluation, progress.best, kl_budget=here.cfg.kl.budget):
-        progress.best = progress.last
-        publish(here, ppo)
+    elif progress.iteration > ppo.stage.critic_warmup:  # before, the policy is the one that came
+        progress.looks_without_gain += 1
+        if is_better(evaluation, progress.best, kl_budget=here.cfg.kl.budget):
+            progress.best, progress.looks_without_gain = progress.last, 0
+            publish(here, ppo)
 
 
 def publish(here: Session, ppo: Ppo) -> None:
@@ -135,6 +148,9 @@ def finish(here: Session, ppo: Ppo, progress: Progress) -> Manifest:
     for name in ("no-improvement", "over-budget"):
         if name in progress.warned:
             here.say(f"warning: {name}: {progress.warned[name]}")
+    if progress.ended:
+        at = f"after iteration {progress.iteration} of {ppo.stage.num_iterations}"
+        here.say(f"the run ends {at}: {progress.ended}")
     here.say(
         f"checkpoint of iteration {best['iteration']:.0f}: validation score "
         f"{before['eval/validation_score']:.3f} -> {best['eval/validation_score']:.3f}, "
@@ -146,6 +162,7 @@ def finish(here: Session, ppo: Ppo, progress: Progress) -> Manifest:
     metrics: dict[str, Any] = {name: best[f"eval/{name}"] for name in names}
     policy = here.inputs["policy"]
     metrics |= {f"{name}_before": before[f"eval/{name}"] for name in names[:2]}
+    metrics |= {"ended_early": progress.ended} if progress.ended else {}
     return here.run.finish(
         "policy",
         metrics=metrics | {"iteration": best["iteration"], "warnings": sorted(progress.warned)},

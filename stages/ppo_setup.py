@@ -7,6 +7,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from rlhf.config import Config, PpoStage
+from rlhf.data.encoding import Encoder
 from rlhf.errors import ConfigError, DataError
 from rlhf.models.loading import (
     adapter_base_sha256,
@@ -20,11 +21,14 @@ from rlhf.rollout.hf import HfEngine
 from rlhf.runs import Artifact
 from rlhf.training.machine import Machine, auto_learning_rate
 from rlhf.training.memory import TokenBudget
+from rlhf.training.old_logprobs import importance_cap, reuses_logprobs
 from rlhf.training.ppo import Ppo
+from rlhf.training.pretraining_mix import PretrainingMix, encode_demonstrations
 from rlhf.training.prompt_order import ppo_seed
-from rlhf.training.update import PpoUpdater
+from rlhf.training.seeds import sub_seed
+from rlhf.training.update import PpoUpdater, parameter_groups
 from stages.reward_models import HeldOut, Maximised
-from stages.shared import Session, encoder_for, load_prompts
+from stages.shared import Session, encoder_for, load_demonstrations, load_prompts, source_of
 
 
 def set_up(here: Session) -> Ppo:
@@ -60,11 +64,11 @@ def set_up(here: Session) -> Ppo:
         validation = build_reward(cfg.reward, HeldOut(maximised))
 
     accelerator = new_accelerator(machine)
-    trained = [parameter for parameter in roles.policy_value.parameters() if parameter.requires_grad]
     rate = stage.learning_rate
     if rate == "auto":
         rate = auto_learning_rate("ppo", parameter_count(model), cfg.model.adapter)
-    optimizer = torch.optim.AdamW(trained, lr=rate, eps=stage.adam_eps, weight_decay=0.0)
+    groups = parameter_groups(roles.policy_value)
+    optimizer = torch.optim.AdamW(groups, lr=rate, eps=stage.adam_eps, weight_decay=0.0)
     module, prepared = accelerator.prepare(roles.policy_value, optimizer)
     updater = PpoUpdater(
         accelerator,
@@ -91,8 +95,31 @@ def set_up(here: Session) -> Ppo:
         optimizer=prepared,
         updater=updater,
         learning_rate=rate,
+        critic_learning_rate=stage.critic_learning_rate,
         kl_estimator=cfg.kl.estimator,
+        mix=find_mix(here, encoder) if stage.ptx_coef else None,
+        reuse_logprobs=reuses_logprobs(stage, cfg.rollout, machine.dtype),
+        importance_cap=importance_cap(cfg.rollout),
     )
+
+
+def find_mix(here: Session, encoder: Encoder) -> PretrainingMix:
+    """The training part of the demonstrations, for `stage.ptx_coef`; no embedded ones beside a user's data.
+
+    Raises:
+        ConfigError: the prompts are the user's own, and no demonstrations are named.
+        DataError: there are none to train on.
+    """
+    cfg = here.cfg
+    if source_of(cfg, "prompts") and not cfg.data.demonstrations:
+        raise ConfigError(
+            "stage.ptx_coef mixes in demonstrations, and there are none beside your prompts; add "
+            "data.demonstrations=..., or set stage.ptx_coef=0"
+        )
+    rows = encode_demonstrations(load_demonstrations(cfg, encoder).train, encoder)
+    if not rows:
+        raise DataError("no demonstrations are left to train on for stage.ptx_coef; give more of them")
+    return PretrainingMix(rows, sub_seed(ppo_seed(cfg.seed), "pretraining mix"))
 
 
 def new_accelerator(machine: Machine) -> Accelerator:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from rlhf.config.base import Count, NonNegative, Positive, Section
+from rlhf.config.base import Auto, Count, NonNegative, Positive, Section
 
 
 class ModelReward(Section):
@@ -167,5 +167,10 @@ class RolloutConfig(Section):
 
     kind: Literal["hf"] = "hf"
     batch_size: Count = Field(default=128, description="sequences decoded together")
+    importance_cap: Positive | Auto | None = Field(
+        default="auto",
+        description="cap of the weights for tokens that the engine draws with other probabilities than the "
+        "trainer's; auto: 2, none with hf",
+    )
     top_k: int = Field(default=0, ge=0, description="0: off")
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = Field(default=1.0, description="1: off")

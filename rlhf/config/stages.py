@@ -110,6 +110,29 @@ class PpoStage(TrainStage):
     epochs: Count = Field(default=4, description="passes over each batch")
     response_length: Count = Field(default=48, description="tokens a response may have")
     temperature: Positive = Field(default=0.7, description="for sampling and for every log-probability")
+    critic_learning_rate: Positive | None = Field(default=None, description="none: as learning_rate")
+    critic_warmup: int = Field(
+        default=0, ge=0, description="iterations at the beginning in which the critic alone learns"
+    )
+    recompute_logprobs: bool | Auto = Field(
+        default="auto",
+        description="run the policy over its own samples again; auto: not with rollout=hf in fp32",
+    )
+    ptx_coef: NonNegative = Field(
+        default=0.0, description="weight of demonstrations beside each minibatch (PTX); 0: none"
+    )
+    target_kl: Positive | None = Field(
+        default=None, description="nats a token from the sampling policy past which an iteration's epochs end"
+    )
+    stop_kl: Positive | None = Field(
+        default=None, description="nats a response from the reference past which the run ends"
+    )
+    plateau_patience: Count | None = Field(
+        default=None, description="evaluations without a better checkpoint after which the run ends"
+    )
+    stop_on_degenerate: bool = Field(
+        default=False, description="end the run at a warning of a degenerate end"
+    )
     gamma: Probability = 1.0
     lam: Probability = 0.95
     clip: Positive = Field(default=0.2, description="the ratio is clipped to 1 - clip ... 1 + clip")
@@ -184,6 +207,21 @@ class PpoStage(TrainStage):
             raise ValueError(
                 "advantage=reinforce_pp has its whitening for a baseline; leave whiten_advantages at auto, "
                 "or take advantage=reinforce"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _critic_can_be_trained(self) -> "PpoStage":
+        for name in ("critic_learning_rate", "critic_warmup"):
+            if getattr(self, name) and not self.has_critic:
+                raise ValueError(
+                    f"{name}={getattr(self, name)}: advantage={self.advantage} has no critic; leave it "
+                    "out, or take advantage=gae"
+                )
+        if self.critic_warmup >= self.num_iterations:
+            raise ValueError(
+                f"critic_warmup={self.critic_warmup} leaves none of the {self.num_iterations} iterations to "
+                "the policy; lower it, or raise total_episodes"
             )
         return self
 

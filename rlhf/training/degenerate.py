@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 Figures = Mapping[str, float]
+LEAST_END_RATE = 0.05
 
 
 def diagnose(now: Figures, first: Figures, *, kl_budget: float) -> dict[str, str]:
@@ -13,6 +14,15 @@ def diagnose(now: Figures, first: Figures, *, kl_budget: float) -> dict[str, str
     to the update, which stops there.
     """
     return dict(_warnings(now, first, kl_budget))
+
+
+def degenerate_ends(found: Mapping[str, str], first: Figures) -> list[str]:
+    """Which warnings are ends that the policy has run into, and does not come back from.
+
+    Not those of the engine, nor that responses never end where they did not at first.
+    """
+    none_ended = first["end_rate"] < LEAST_END_RATE
+    return [name for name in found if name != "engine-gap" and not (name == "never-ends" and none_ended)]
 
 
 def _warnings(now: Figures, first: Figures, kl_budget: float) -> Iterator[tuple[str, str]]:
@@ -28,7 +38,7 @@ def _warnings(now: Figures, first: Figures, kl_budget: float) -> Iterator[tuple[
             f"responses are {now['length']:.1f} tokens long, the policy ends at once; look at what the "
             "reward gives an empty answer, raise kl.coef or lower stage.learning_rate",
         )
-    if now["end_rate"] < 0.05:
+    if now["end_rate"] < LEAST_END_RATE:
         yield (
             "never-ends",
             f"{now['end_rate']:.0%} of the responses end before the limit; raise stage.response_length or "

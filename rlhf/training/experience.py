@@ -10,7 +10,7 @@ from rlhf.algos.advantages import reinforce, returns_to_go, rloo
 from rlhf.algos.gae import Gae, gae, whiten
 from rlhf.algos.kl import KlEstimator, sequence_kl
 from rlhf.algos.masks import Reduce, length_mask, masked_mean
-from rlhf.algos.ppo import explained_variance
+from rlhf.algos.ppo import explained_variance, truncated_importance_weights
 from rlhf.algos.rewards import missing_end, token_rewards
 from rlhf.algos.running import RunningMoments
 from rlhf.config import PpoStage
@@ -52,7 +52,8 @@ class Episode:
 class Experience:
     """A batch of B episodes; [B, T] are right-padded and masked, T the longest response.
 
-    Without a critic, old values and returns are 0 and nothing reads them.
+    Without a critic, old values and returns are 0 and nothing reads them. `weights_BT` are the truncated
+    importance weights of the policy loss, None where the engine's log-probabilities are the trainer's.
     """
 
     episodes: Sequence[Episode]
@@ -62,6 +63,7 @@ class Experience:
     old_values_BT: Tensor
     advantages_BT: Tensor
     returns_BT: Tensor
+    weights_BT: Tensor | None = None
     metrics: dict[str, float] = field(default_factory=dict[str, float])
 
 
@@ -105,13 +107,15 @@ def make_experience(
     kl_coef: float,
     kl_estimator: KlEstimator = "k1",
     scores_seen: RunningMoments = RunningMoments(),  # noqa: B008, frozen
+    importance_cap: float | None = None,
     reduce: Reduce | None = None,
 ) -> Experience:
     """Places scores and KL penalties on tokens, estimates advantages, whitens them over all processes.
 
     `scores_B` are the reward's; they are normalised by `scores_seen`, clipped, and put under the missing-end
     rule here. The samples of a prompt are those whose request numbers lie in one block of
-    `stage.samples_per_prompt`. Metrics are this process's means except for explained variance.
+    `stage.samples_per_prompt`. With an `importance_cap`, tokens are weighed by how much likelier the trainer
+    finds them than the engine did. Metrics are this process's means except for explained variance.
 
     Raises:
         TrainingError: a score, a log-probability or a value is not a number; says which.
@@ -152,6 +156,13 @@ def make_experience(
         metrics["score_running_std"] = scores_seen.deviation
     if stage.score_clip is not None:
         metrics["score_clip_fraction"] = (shaped_B.abs() >= stage.score_clip).double().mean().item()
+    weights_BT = None
+    if importance_cap is not None:
+        engine_BT = engine_logprobs(episodes, mask_BT)
+        weights_BT = truncated_importance_weights(forwards.logprobs_BT, engine_BT, mask_BT, importance_cap)
+        metrics["importance_weight"] = masked_mean(weights_BT, mask_BT).item()
+        at_cap_BT = weights_BT >= importance_cap * (1 - 1e-6)
+        metrics["importance_capped"] = masked_mean(at_cap_BT.double(), mask_BT).item()
     if stage.has_critic:
         explained = explained_variance(forwards.values_BT, estimate.returns_BT, mask_BT, reduce)
         metrics["value"] = masked_mean(forwards.values_BT, mask_BT).item()
@@ -164,6 +175,7 @@ def make_experience(
         old_values_BT=forwards.values_BT,
         advantages_BT=advantages_BT,
         returns_BT=estimate.returns_BT,
+        weights_BT=weights_BT,
         metrics=metrics,
     )
 
@@ -220,9 +232,15 @@ def masked_total(x_BT: Tensor, mask_BT: Tensor) -> Tensor:
     return torch.where(mask_BT, x_BT, 0).double().sum(dim=1)
 
 
+def engine_logprobs(episodes: Sequence[Episode], mask_BT: Tensor) -> Tensor:
+    """The log-probabilities that the engine gave its tokens, [B, T], 0 where masked."""
+    engine_BT = torch.zeros(mask_BT.shape)
+    engine_BT[mask_BT] = torch.cat([episode.rollout.logprobs for episode in episodes]).to(engine_BT)
+    return engine_BT
+
+
 def engine_gap(episodes: Sequence[Episode], forwards: Forwards) -> dict[str, float]:
     """How far the engine's log-probabilities are from the trainer's: mean and largest |ratio - 1|."""
-    engine_BT = torch.zeros_like(forwards.logprobs_BT)
-    engine_BT[forwards.mask_BT] = torch.cat([episode.rollout.logprobs for episode in episodes]).to(engine_BT)
+    engine_BT = engine_logprobs(episodes, forwards.mask_BT)
     off_N = ((forwards.logprobs_BT - engine_BT)[forwards.mask_BT].double().exp() - 1).abs()
     return {"engine_gap": off_N.mean().item(), "engine_gap_max": off_N.max().item()}

@@ -97,4 +97,14 @@ def predicted_seconds(ppo: Ppo) -> float:
     minibatch = range(min(stage.minibatch_size, len(lengths)))
     update_s = ppo.updater.budget.run(lengths, minibatch, update_s_a_row)
     # scoring by policy, critic, reference and reward model costs about as much as one epoch
-    return stage.total_episodes * (decoding_s / together + update_s * (stage.epochs + 1))
+    epochs = 1 + stage.epochs * (1.0 + demonstrations_share(ppo, sum(lengths) / len(lengths)))
+    return stage.total_episodes * (decoding_s / together + update_s * epochs)
+
+
+def demonstrations_share(ppo: Ppo, tokens: float) -> float:
+    """What a demonstration costs beside a response with its prompt of so many `tokens`; no critic sees it."""
+    if ppo.mix is None:
+        return 0.0
+    shown = ppo.mix.rows[:64]
+    mean = sum(len(row.ids) for row in shown) / len(shown)
+    return mean / tokens * (0.5 if ppo.stage.has_critic else 1.0)

@@ -20,15 +20,22 @@ class Losses:
     sums: dict[str, Tensor]
     ratio_max: Tensor
     gap_max: Tensor  # |ratio - 1|
+    gap_sum: Tensor
 
 
 def ppo_losses(
-    out: TokenOutputs, experience: Experience, rows: Sequence[int], stage: PpoStage, *, num_tokens: float
+    out: TokenOutputs,
+    experience: Experience,
+    rows: Sequence[int],
+    stage: PpoStage,
+    *,
+    num_tokens: float,
+    critic_only: bool = False,
 ) -> Losses:
     """The losses of the chosen rows' tokens, for which the module said `out`.
 
     `num_tokens` is the minibatch's, over all microbatches and processes. Sums are over tokens, but for the
-    losses themselves.
+    losses themselves. With `critic_only` the policy's is reported and not learnt from.
     """
     chosen = torch.tensor(rows)
     mask_BT = experience.mask_BT[chosen]
@@ -45,8 +52,10 @@ def ppo_losses(
         all_N,
         clip=stage.clip,
         num_tokens=num_tokens,
+        weights_BT=None if experience.weights_BT is None else flat(experience.weights_BT),
     )
-    loss = policy.loss
+    # times 0, not left out: every process then waits for the same gradients
+    loss = 0.0 * policy.loss if critic_only else policy.loss
     sums = {
         "policy_loss": policy.loss,
         "tokens": policy.num_tokens,
@@ -75,4 +84,5 @@ def ppo_losses(
         sums={name: x.detach() for name, x in sums.items()},
         ratio_max=policy.ratio_max,
         gap_max=gap_N.max(),
+        gap_sum=gap_N.double().sum(),
     )

@@ -20,6 +20,7 @@ from rlhf.rewards.base import Reward, observe
 from rlhf.rollout.base import Request, RolloutEngine, Sampling
 from rlhf.training.experience import Episode, Experience, make_experience, masked_total
 from rlhf.training.looks import Look, answer_rows, episode_rows
+from rlhf.training.pretraining_mix import PretrainingMix
 from rlhf.training.prompt_order import prompt_order
 from rlhf.training.seeds import sub_seed
 from rlhf.training.update import PpoUpdater, minibatch_orders
@@ -38,6 +39,8 @@ class Progress:
     best: dict[str, float] = field(default_factory=dict[str, float])  # the chosen checkpoint's evaluation
     before: dict[str, float] = field(default_factory=dict[str, float])  # the evaluation at iteration 0
     last: dict[str, float] = field(default_factory=dict[str, float])  # the newest evaluation
+    looks_without_gain: int = 0  # evaluations since the best
+    ended: str = ""  # why the run ends before its last iteration, once it does
     warned: dict[str, str] = field(default_factory=dict[str, str])
     samples: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
@@ -61,7 +64,11 @@ class Ppo:
     optimizer: Optimizer
     updater: PpoUpdater
     learning_rate: float
+    critic_learning_rate: float | None = None  # None: the policy's
     kl_estimator: KlEstimator = "k1"
+    mix: PretrainingMix | None = None  # demonstrations to keep to, where stage.ptx_coef asks for it
+    reuse_logprobs: bool = False  # the engine's log-probabilities are the old ones
+    importance_cap: float | None = None  # of the weights of tokens from an engine that differs
 
     @property
     def sampling(self) -> Sampling:
@@ -82,6 +89,8 @@ class Ppo:
         3. Place rewards on tokens, estimate advantages, whiten them.
         4. Update policy and critic over the epochs' minibatches.
         5. Move the KL coefficient, and what the reward itself keeps (a multiplier).
+
+        In the first `stage.critic_warmup` iterations the critic alone learns; step 5 is left out.
         """
         batch_size = self.stage.batch_size
         numbers = range((iteration - 1) * batch_size, iteration * batch_size)
@@ -98,8 +107,7 @@ class Ppo:
             self.stage.epochs,
             sub_seed(self.seed, "minibatches", iteration),
         )
-        forwards = self.updater.forwards(episodes, orders[0])
-
+        forwards = self.updater.forwards(episodes, orders[0], reuse_logprobs=self.reuse_logprobs)
         experience: Experience = make_experience(
             episodes,
             forwards,
@@ -108,21 +116,42 @@ class Ppo:
             kl_coef=progress.kl.coef,
             kl_estimator=self.kl_estimator,
             scores_seen=progress.scores,
+            importance_cap=self.importance_cap,
             reduce=self.updater.reduce,
         )
 
-        rate = self.learning_rate * (1.0 - (iteration - 1) / self.stage.num_iterations)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        statistics = self.updater.update(experience, orders)
+        warming_up = iteration <= self.stage.critic_warmup
+        rates = self.set_learning_rates(iteration)
+        mix = self.mix.minibatches(iteration, *self.minibatches) if self.mix and not warming_up else ()
+        statistics = self.updater.update(experience, orders, critic_only=warming_up, mix=mix)
 
-        figures = {**experience.metrics, **statistics, "kl_coef": progress.kl.coef, "learning_rate": rate}
+        figures = {**experience.metrics, **statistics, "kl_coef": progress.kl.coef, **rates}
+        if self.reuse_logprobs:  # nothing was learnt yet: the trainer against the engine
+            figures["engine_gap"] = statistics["first_ratio_gap_mean"]
+            figures["engine_gap_max"] = statistics["first_ratio_gap"]
         figures |= {f"score/{name}": part.mean().item() for name, part in scores.parts.items()}
-        progress.kl = progress.kl.update(experience.metrics["kl"], len(episodes))
-        observe(self.reward, scores)
+        if not warming_up:
+            progress.kl = progress.kl.update(experience.metrics["kl"], len(episodes))
+            observe(self.reward, scores)
         progress.first = progress.first or experience.metrics
         progress.iteration = iteration
         return {**figures, "episodes": float(iteration * batch_size)}
+
+    @property
+    def minibatches(self) -> tuple[int, int]:
+        """How many minibatches an iteration has, and of how many responses."""
+        stage = self.stage
+        return stage.epochs * (stage.batch_size // stage.minibatch_size), stage.minibatch_size
+
+    def set_learning_rates(self, iteration: int) -> dict[str, float]:
+        """Sets what an iteration, counted from 1, learns with: a line that falls to 0 over the run."""
+        left = 1.0 - (iteration - 1) / self.stage.num_iterations
+        rates = {"learning_rate": self.learning_rate * left}
+        if self.critic_learning_rate is not None:
+            rates["critic_learning_rate"] = self.critic_learning_rate * left
+        for group in self.optimizer.param_groups:
+            group["lr"] = rates.get(f"{group['role']}_learning_rate", rates["learning_rate"])
+        return rates
 
     def evaluate(self, kl_coef: float, scores_seen: RunningMoments = RunningMoments()) -> Look:  # noqa: B008
         """A look at the held-out prompts; the same draws every time.

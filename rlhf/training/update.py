@@ -8,6 +8,7 @@ log-probabilities are computed in, so the first ratio is 1 in any precision.
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -15,10 +16,20 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rlhf.config import PpoStage
+from rlhf.data.collation import collate
+from rlhf.data.encoding import Encoded
 from rlhf.errors import TrainingError
-from rlhf.models.policy_value import TokenOutputs
+from rlhf.models.policy_value import PolicyValue, TokenOutputs
 from rlhf.models.roles import Roles
-from rlhf.training.experience import Episode, Experience, Forwards, microbatch, response_mask, to_columns
+from rlhf.training.experience import (
+    Episode,
+    Experience,
+    Forwards,
+    engine_logprobs,
+    microbatch,
+    response_mask,
+    to_columns,
+)
 from rlhf.training.losses import ppo_losses
 from rlhf.training.memory import TokenBudget
 
@@ -33,6 +44,17 @@ def minibatch_orders(num_rows: int, minibatch_size: int, epochs: int, seed: int)
         rows = torch.randperm(num_rows, generator=generator).tolist()
         orders.append([rows[start : start + minibatch_size] for start in range(0, num_rows, minibatch_size)])
     return orders
+
+
+def parameter_groups(module: PolicyValue) -> list[dict[str, Any]]:
+    """What is trained, for an optimiser: the policy's and, where there is one, the critic's."""
+    critic = {id(parameter) for parameter in module.critic_parameters()}
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    roles = {
+        "policy": [parameter for parameter in trained if id(parameter) not in critic],
+        "critic": [parameter for parameter in trained if id(parameter) in critic],
+    }
+    return [{"params": parameters, "role": role} for role, parameters in roles.items() if parameters]
 
 
 class PpoUpdater:
@@ -65,60 +87,95 @@ class PpoUpdater:
         return summed.cpu()
 
     @torch.no_grad()
-    def forwards(self, episodes: Sequence[Episode], order: Order) -> Forwards:
+    def forwards(
+        self, episodes: Sequence[Episode], order: Order, *, reuse_logprobs: bool = False
+    ) -> Forwards:
         """Log-probabilities, reference log-probabilities, values and entropy of every response token.
 
-        Values are 0 without a critic.
+        Values are 0 without a critic. With `reuse_logprobs` the policy is not run: its log-probabilities are
+        those that the engine gave, and -log pi of the token drawn stands for the entropy, whose mean it is.
         """
         mask_BT = response_mask(episodes)
-        columns = [torch.zeros(mask_BT.shape) for _ in range(4)]
+        logprobs_BT, ref_logprobs_BT, values_BT, entropy_BT = (torch.zeros(mask_BT.shape) for _ in range(4))
+        if reuse_logprobs:
+            logprobs_BT = engine_logprobs(episodes, mask_BT)
+            entropy_BT = -logprobs_BT
 
         def fill(parts: list[list[int]]) -> None:
             for rows in parts:
                 batch = microbatch(episodes, rows, self._pad_id).to(self._accelerator.device)
-                outputs: TokenOutputs = self._module(batch)
+                if not reuse_logprobs or self._stage.has_critic:
+                    found: TokenOutputs = self._module(batch, **({"policy": False} if reuse_logprobs else {}))
+                    if not reuse_logprobs:
+                        to_columns(found.logprobs_N, rows, logprobs_BT, mask_BT)
+                        to_columns(found.entropy_N, rows, entropy_BT, mask_BT)
+                    if self._stage.has_critic:
+                        to_columns(found.values_N, rows, values_BT, mask_BT)
                 with self._accelerator.autocast():
                     ref_logprobs_N = self._roles.reference_logprobs(batch)
-                values_N = outputs.values_N if self._stage.has_critic else torch.zeros_like(ref_logprobs_N)
-                flat = (outputs.logprobs_N, ref_logprobs_N, values_N, outputs.entropy_N)
-                for column_BT, flat_N in zip(columns, flat, strict=True):
-                    to_columns(flat_N, rows, column_BT, mask_BT)
+                to_columns(ref_logprobs_N, rows, ref_logprobs_BT, mask_BT)
 
         lengths = [episode.length for episode in episodes]
         for minibatch in order:
             self.budget.run(lengths, minibatch, fill)
-        return Forwards(mask_BT, *columns)
+        return Forwards(mask_BT, logprobs_BT, ref_logprobs_BT, values_BT, entropy_BT)
 
-    def update(self, experience: Experience, orders: Sequence[Order]) -> dict[str, float]:
+    def update(
+        self,
+        experience: Experience,
+        orders: Sequence[Order],
+        *,
+        critic_only: bool = False,
+        mix: Sequence[Sequence[Encoded]] = (),
+    ) -> dict[str, float]:
         """All epochs over one batch; returns the iteration's statistics, means over tokens.
+
+        With `critic_only` the policy stays as it is. `mix` holds the demonstrations of each minibatch,
+        weighed by `stage.ptx_coef`. Once a minibatch finds the policy further than `stage.target_kl` from the
+        one that sampled, it and all that follow are left out.
 
         Raises:
             TrainingError: the gradient is not a number, or memory is too small for one response.
         """
         lengths = [episode.length for episode in experience.episodes]
         sums: dict[str, float] = {}
-        largest = {"ratio": 0.0, "gap": 0.0}
-        first_gap: float | None = None
-        for minibatch in (minibatch for order in orders for minibatch in order):
-            local_tokens = experience.mask_BT[torch.tensor(minibatch)].sum()
-            num_tokens = self.reduce(local_tokens.double().reshape(1)).item()
+        seen = {"ratio": 0.0, "gap": 0.0, "gap_sum": 0.0}
+        first: dict[str, float] = {}
+        for number, minibatch in enumerate(minibatch for order in orders for minibatch in order):
+            num_tokens = self._total(experience.mask_BT[torch.tensor(minibatch)].sum())
+            shown = mix[number] if mix else ()
 
-            def backward(parts: list[list[int]], num_tokens: float = num_tokens) -> dict[str, float]:
+            def backward(
+                parts: list[list[int]],
+                num_tokens: float = num_tokens,
+                shown: Sequence[Encoded] = shown,
+            ) -> dict[str, float]:
                 self._optimizer.zero_grad(set_to_none=True)
-                return self._backward(experience, parts, num_tokens, largest)
+                seen["gap"] = seen["gap_sum"] = 0.0
+                mixed = self._backward_mix(shown)
+                return mixed | self._backward(experience, parts, num_tokens, seen, critic_only=critic_only)
 
-            largest["gap"] = 0.0
-            _add(sums, self.budget.run(lengths, minibatch, backward))
-            _add(sums, {"grad_norm": self._step(), "minibatches": 1.0})
-            first_gap = largest["gap"] if first_gap is None else first_gap
-        return self._statistics(sums, ratio_max=largest["ratio"], first_ratio_gap=first_gap or 0.0)
+            found = self.budget.run(lengths, minibatch, backward)
+            if number and self._too_far(found["approx_kl"], num_tokens):
+                break
+            _add(sums, found)
+            _add(sums, {"grad_norm": self._step(critic_only=critic_only), "minibatches": 1.0})
+            first = first or {"max": seen["gap"], "mean": seen["gap_sum"] / found["tokens"]}
+        return self._statistics(sums) | {
+            "ratio_max": seen["ratio"],
+            "first_ratio_gap": first["max"],
+            "first_ratio_gap_mean": first["mean"],
+            "epochs_done": sums["minibatches"] / len(orders[0]),
+        }
 
     def _backward(
         self,
         experience: Experience,
         parts: list[list[int]],
         num_tokens: float,
-        largest: dict[str, float],
+        seen: dict[str, float],
+        *,
+        critic_only: bool,
     ) -> dict[str, float]:
         """Accumulates the gradient of one minibatch; returns its statistics, summed over tokens."""
         accelerator = self._accelerator
@@ -128,16 +185,52 @@ class PpoUpdater:
             last = number == len(parts) - 1
             with nullcontext() if last else accelerator.no_sync(self._module):
                 out: TokenOutputs = self._module(batch)
-                losses = ppo_losses(out, experience, rows, self._stage, num_tokens=num_tokens)
+                losses = ppo_losses(
+                    out, experience, rows, self._stage, num_tokens=num_tokens, critic_only=critic_only
+                )
                 # processes average their gradients, and the losses are parts of one sum
                 accelerator.backward(losses.loss * accelerator.num_processes)
-            largest["gap"] = max(largest["gap"], losses.gap_max.item())
-            largest["ratio"] = max(largest["ratio"], losses.ratio_max.item())
+            seen["gap"] = max(seen["gap"], losses.gap_max.item())
+            seen["gap_sum"] += losses.gap_sum.item()
+            seen["ratio"] = max(seen["ratio"], losses.ratio_max.item())
             _add(sums, {name: float(value) for name, value in losses.sums.items()})
         return sums
 
-    def _step(self) -> float:
+    def _backward_mix(self, shown: Sequence[Encoded]) -> dict[str, float]:
+        """The gradient of stage.ptx_coef * E[-log pi] of the answers' tokens, at temperature 1 as in SFT.
+
+        Goes before the minibatch's own parts, the last of which brings the processes' gradients together.
+        """
+        if not shown:
+            return {}
+        accelerator = self._accelerator
+        lengths = [len(row.ids) for row in shown]
+        num_tokens = self._total(torch.tensor(sum(len(row.ids) - row.prompt_length for row in shown)))
+        total = 0.0
+        for rows in self.budget.plan(lengths, range(len(shown))):
+            batch = collate([shown[row] for row in rows], self._pad_id).to(accelerator.device)
+            with accelerator.no_sync(self._module):
+                out: TokenOutputs = self._module(batch, critic=False, temperature=1.0)
+                loss = -out.logprobs_N.sum() / num_tokens
+                accelerator.backward(self._stage.ptx_coef * loss * accelerator.num_processes)
+            total += loss.item()
+        return {"ptx_loss": total}
+
+    def _too_far(self, approx_kl_sum: float, num_tokens: float) -> bool:
+        """Whether the approximate KL from the policy that sampled, in nats a token, is past the target."""
+        target = self._stage.target_kl
+        return target is not None and self._total(torch.tensor(approx_kl_sum)) / num_tokens > target
+
+    def _total(self, x: Tensor) -> float:
+        """A number summed over the processes."""
+        return self.reduce(x.double().reshape(1)).item()
+
+    def _step(self, *, critic_only: bool) -> float:
         """Clips the gradient, applies it, and returns its norm before clipping."""
+        if critic_only:
+            for group in self._optimizer.param_groups:
+                for parameter in group["params"] if group["role"] == "policy" else ():
+                    parameter.grad = None  # so that Adam does not count the step
         norm = float(self._accelerator.clip_grad_norm_(self._parameters, self._stage.max_grad_norm) or 0.0)
         if not math.isfinite(norm):
             raise TrainingError(
@@ -147,9 +240,9 @@ class PpoUpdater:
         self._optimizer.step()
         return norm
 
-    def _statistics(self, sums: dict[str, float], **largest: float) -> dict[str, float]:
+    def _statistics(self, sums: dict[str, float]) -> dict[str, float]:
         """Means over the tokens of all processes; losses and gradient norm are means over minibatches."""
-        losses = [name for name in ("policy_loss", "value_loss") if name in sums]
+        losses = [name for name in sums if name.endswith("_loss")]
         names = sorted(sums)
         summed = self.reduce(torch.tensor([sums[name] for name in names], dtype=torch.float64))
         total = dict(zip(names, summed.tolist(), strict=True))
@@ -161,7 +254,7 @@ class PpoUpdater:
         # a loss is a part of a sum over processes, the gradient norm is the same on each
         steps = sums["minibatches"]
         statistics |= {name: total[name] / steps for name in losses}
-        return statistics | {"grad_norm": sums["grad_norm"] / steps} | largest
+        return statistics | {"grad_norm": sums["grad_norm"] / steps}
 
 
 def _add(sums: dict[str, float], more: dict[str, float]) -> None:

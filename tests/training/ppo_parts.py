@@ -26,7 +26,7 @@ from rlhf.rollout.hf import HfEngine
 from rlhf.training.experience import Episode
 from rlhf.training.memory import TokenBudget
 from rlhf.training.ppo import Ppo
-from rlhf.training.update import PpoUpdater
+from rlhf.training.update import PpoUpdater, parameter_groups
 
 VOCABULARY = 32
 PAD, END = 0, 1
@@ -156,8 +156,8 @@ def make_updater(
     """As `stages.ppo_setup` makes it; `wrap` puts something around the module."""
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(mixed_precision=precision, cpu=True)
-    trained = [value for value in roles.policy_value.parameters() if value.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=learning_rate, eps=stage.adam_eps, weight_decay=0.0)
+    groups = parameter_groups(roles.policy_value)
+    optimizer = torch.optim.AdamW(groups, lr=learning_rate, eps=stage.adam_eps, weight_decay=0.0)
     module, prepared = accelerator.prepare(wrap(roles.policy_value), optimizer)
     said: list[str] = []
     budget = TokenBudget(stage.microbatch_tokens, said.append)

@@ -10,7 +10,8 @@ from ppo_parts import Made, make_ppo, make_roles, make_updater, weights
 from rlhf.algos.kl import AdaptiveKl, FixedKl
 from rlhf.config import KlConfig, PpoStage
 from rlhf.rewards.base import Scored, Scores
-from rlhf.training.degenerate import diagnose
+from rlhf.training.degenerate import degenerate_ends, diagnose
+from rlhf.training.early_stop import reason_to_end
 from rlhf.training.forecast import forecast, predicted_seconds
 from rlhf.training.machine import Stop, auto_learning_rate
 from rlhf.training.ppo import Ppo, Progress, is_better, kl_controller
@@ -257,3 +258,48 @@ def test_a_stop_is_asked_for_by_the_clock_or_by_hand() -> None:
 )
 def test_the_learning_rate_follows_the_size(parameters: int, adapter: str, rate: float) -> None:
     assert auto_learning_rate("ppo", parameters, adapter) == pytest.approx(rate, rel=0.05)
+
+
+def ending(options: dict[str, object], now: dict[str, float], without_gain: int = 0, at: int = 3) -> str:
+    stage = PpoStage.model_validate({"batch_size": 8, "minibatch_size": 8, "total_episodes": 40, **options})
+    progress = Progress(at, FixedKl(0.1), first=dict(HEALTHY), looks_without_gain=without_gain)
+    figures = HEALTHY | now
+    return reason_to_end(stage, progress, figures, diagnose(figures, HEALTHY, kl_budget=25.0))
+
+
+@pytest.mark.parametrize(
+    ("options", "now", "without_gain", "says"),
+    [
+        ({"stop_kl": 4.0}, {"kl": 4.1}, 0, "KL is 4.1 nats a response, past stage.stop_kl=4"),
+        ({"stop_on_degenerate": True}, {"entropy": 0.1}, 0, "entropy-collapse, as stage.stop_on_degenerate"),
+        ({"stop_on_degenerate": True}, {"end_rate": 0.0}, 0, "never-ends"),
+        ({"plateau_patience": 3}, {}, 3, "3 evaluations without a better checkpoint"),
+    ],
+)
+def test_a_run_ends_early_for_a_reason(
+    options: dict[str, object], now: dict[str, float], without_gain: int, says: str
+) -> None:
+    assert says in ending(options, now, without_gain)
+    assert ending({}, now, without_gain) == ""  # only where the stage asks for it
+    assert ending({**options, "critic_warmup": 3}, now, without_gain) == ""  # nothing was learnt yet
+    assert ending(options, now, without_gain, at=5) == ""  # it is over anyway
+
+
+@pytest.mark.parametrize(
+    ("options", "now", "without_gain"),
+    [
+        ({"stop_kl": 4.0}, {"kl": 4.0}, 0),
+        ({"stop_on_degenerate": True}, {"engine_gap": 0.5}, 0),  # a warning, no end that was run into
+        ({"plateau_patience": 3}, {}, 2),
+    ],
+)
+def test_a_run_goes_on(options: dict[str, object], now: dict[str, float], without_gain: int) -> None:
+    assert ending(options, now, without_gain) == ""
+
+
+def test_responses_that_never_ended_are_no_end_that_was_run_into() -> None:
+    endless = HEALTHY | {"end_rate": 0.01}
+    found = diagnose(endless, endless, kl_budget=25.0)
+    assert list(found) == ["never-ends"]
+    assert degenerate_ends(found, endless) == []
+    assert degenerate_ends(found, HEALTHY) == ["never-ends"]
