@@ -12,7 +12,7 @@ SEEDS ?= 0,1,2,3,4
 PARTS := demo real kill
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 
-.PHONY: help env demo study smoke test check format acceptance $(PARTS:%=acceptance-%) bench lock clean
+.PHONY: help env demo study smoke test check format acceptance $(PARTS:%=acceptance-%) optimum bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -62,6 +62,9 @@ acceptance: $(PARTS:%=acceptance-%) ## the long measurements, written to docs/re
 
 $(PARTS:%=acceptance-%): acceptance-%: env
 	$(OFFLINE) $(PYTHON) scripts/acceptance.py $* --seeds $(SEEDS)
+
+optimum: env ## PPO against the exact optimum of small tasks, written to docs/results/; WORDS="stage.lam=0.95 ..."
+	$(OFFLINE) $(PYTHON) scripts/check_optimum.py --out docs/results $(WORDS)
 
 bench: env ## PPO beside TRL 1.12.0: speed, memory, learning curves; hours, on a machine that does nothing else
 	$(PYTHON) scripts/bench_ppo.py --out docs/results --page docs/performance.md
