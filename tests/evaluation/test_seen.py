@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rlhf.config import Config, validate
-from rlhf.evaluation.seen import ppo_run
+from rlhf.evaluation.seen import PpoRun, ppo_run
 from rlhf.runs import Artifact, Experiment
 from rlhf.runs.artifact import from_run
 from rlhf.training.prompt_order import ppo_seed, prompt_order
@@ -28,6 +28,11 @@ def test_the_prompts_until_the_published_checkpoint_in_the_order_of_the_run(tmp_
     assert run.places(100, 10) == order[:10]
     assert run.places(100, 50) == order  # no more were taken
     assert sorted(run.places(20, 50)) == list(range(20))  # each once, however often it was taken
+
+
+def test_several_samples_of_a_prompt_are_one_prompt_that_was_seen() -> None:
+    run = PpoRun(seed=5, response_length=33, episodes=24, samples_per_prompt=4, data={})
+    assert run.places(100, 50) == prompt_order(ppo_seed(5), 100, range(6))
 
 
 def test_other_data_are_not_what_it_saw(tmp_path: Path) -> None:
