@@ -135,7 +135,7 @@ def publish(here: Session, ppo: Ppo) -> None:
 def finish(here: Session, ppo: Ppo, progress: Progress) -> Manifest:
     """The manifest, with the chosen checkpoint's figures beside those from before."""
     best, before = progress.best, progress.before
-    if best["eval/validation_score"] <= before["eval/validation_score"]:
+    if best["eval/validation_score"] <= before["eval/validation_score"] and not before.get("eval/over_limit"):
         progress.warned["no-improvement"] = (
             "no checkpoint scores above the policy that PPO began from; raise stage.total_episodes or "
             "stage.learning_rate, or lower kl.coef"
@@ -145,7 +145,12 @@ def finish(here: Session, ppo: Ppo, progress: Progress) -> Manifest:
             f"no checkpoint is within kl.budget={here.cfg.kl.budget:g} nats; the nearest was taken; "
             "raise kl.coef, or lower stage.eval_every"
         )
-    for name in ("no-improvement", "over-budget"):
+    if over := best.get("eval/over_limit"):
+        progress.warned["over-limit"] = (
+            f"no checkpoint keeps to reward.limit, the nearest is {over:.3g} above it; raise reward.limit or "
+            "reward.max_multiplier, or give more episodes"
+        )
+    for name in ("no-improvement", "over-budget", "over-limit"):
         if name in progress.warned:
             here.say(f"warning: {name}: {progress.warned[name]}")
     if progress.ended:

@@ -16,7 +16,7 @@ from rlhf.models.loading import (
     weights_sha256,
 )
 from rlhf.models.roles import RoleSources, build_roles
-from rlhf.rewards import build_reward, check_prompts, needs_validation
+from rlhf.rewards import build_reward, check_prompts
 from rlhf.rollout.hf import HfEngine
 from rlhf.runs import Artifact
 from rlhf.training.machine import Machine, auto_learning_rate
@@ -27,7 +27,7 @@ from rlhf.training.pretraining_mix import PretrainingMix, encode_demonstrations
 from rlhf.training.prompt_order import ppo_seed
 from rlhf.training.seeds import sub_seed
 from rlhf.training.update import PpoUpdater, parameter_groups
-from stages.reward_models import HeldOut, Maximised
+from stages.reward_models import Maximised, validation_reward
 from stages.shared import Session, encoder_for, load_demonstrations, load_prompts, source_of
 
 
@@ -59,9 +59,6 @@ def set_up(here: Session) -> Ppo:
     maximised = Maximised(here, roles, encoder)
     reward = build_reward(cfg.reward, maximised)
     check_prompts(reward, [*parts.train, *parts.validation])
-    validation = reward
-    if needs_validation(cfg.reward):
-        validation = build_reward(cfg.reward, HeldOut(maximised))
 
     accelerator = new_accelerator(machine)
     rate = stage.learning_rate
@@ -89,7 +86,7 @@ def set_up(here: Session) -> Ppo:
         roles=roles,
         engine=HfEngine(model, pad_id=encoder.pad_id, batch_size=cfg.rollout.batch_size),
         reward=reward,
-        validation_reward=validation,
+        validation_reward=validation_reward(cfg, reward, maximised),
         accelerator=accelerator,
         module=module,
         optimizer=prepared,

@@ -13,8 +13,7 @@ from rlhf.errors import InputError
 from rlhf.models.loading import context_length, load_tokenizer
 from rlhf.models.reward_model import load_reward_model
 from rlhf.models.roles import Roles
-from rlhf.rewards import Reward
-from rlhf.rewards.build import model_paths
+from rlhf.rewards import HelpfulReward, Reward, SafeReward, build_reward, model_paths, needs_validation
 from rlhf.rewards.ensemble import member_folders
 from rlhf.rewards.model import ModelReward, reward_encoder
 from rlhf.runs import Artifact
@@ -90,6 +89,15 @@ class HeldOut:
     def members(self, place: str, path: str | None) -> list[Reward]:
         """See `rlhf.rewards.build.ModelRewards`."""
         return [self.model(place, path)]
+
+
+def validation_reward(cfg: Config, reward: Reward, maximised: Maximised) -> Reward:
+    """What a checkpoint is chosen by: `reward` itself, or where it holds reward models others in their place;
+    of a reward under a constraint, the helpful part, among checkpoints that keep to the limit."""
+    if not needs_validation(cfg.reward):
+        return reward
+    held_out = build_reward(cfg.reward, HeldOut(maximised))
+    return HelpfulReward(held_out) if isinstance(held_out, SafeReward) else held_out
 
 
 @dataclass(frozen=True)

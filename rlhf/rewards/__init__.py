@@ -27,12 +27,13 @@ from rlhf.rewards.ensemble import EnsembleReward
 from rlhf.rewards.functions import load_function
 from rlhf.rewards.model import ModelReward, same_tokens
 from rlhf.rewards.rules import RulesReward
-from rlhf.rewards.safe import SafeReward
+from rlhf.rewards.safe import HelpfulReward, SafeReward
 from rlhf.rewards.weighted import WeightedReward
 
 __all__ = [
     "CustomReward",
     "EnsembleReward",
+    "HelpfulReward",
     "ModelReward",
     "ModelRewards",
     "Reward",

@@ -93,6 +93,20 @@ def restore(reward: Reward, state: Mapping[str, Any]) -> None:
         reward.load_state_dict(state)
 
 
+@runtime_checkable
+class ConstrainedReward(Protocol):
+    """A reward that allows a batch so much of something on average, and says by how much it was exceeded."""
+
+    def over_limit(self, scores: Scores) -> float:
+        """How far the mean of a batch is above the limit, in the limit's unit; 0.0 where it is not."""
+        ...
+
+
+def over_limit(reward: Reward, scores: Scores) -> float | None:
+    """See `ConstrainedReward`; None for a reward without a limit."""
+    return reward.over_limit(scores) if isinstance(reward, ConstrainedReward) else None
+
+
 def named_parts(name: str, scores: Scores) -> dict[str, Tensor]:
     """Scores as parts of a larger reward: the total as `name`, what it is made of as `name.part`."""
     inner = {f"{name}.{part}": score_B for part, score_B in scores.parts.items()}

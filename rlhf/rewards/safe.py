@@ -57,9 +57,13 @@ class SafeReward:
         for reward in self._rewards.values():
             check_prompts(reward, prompts)
 
+    def over_limit(self, scores: Scores) -> float:
+        """How far the batch's mean cost is above the limit; 0.0 where it is not."""
+        return max(0.0, _mean_cost(scores) - self._cfg.limit)
+
     def observe(self, scores: Scores) -> None:
-        """Moves the multiplier by how far the batch's mean cost is above the limit."""
-        over = scores.parts["cost"].double().mean().item() - self._cfg.limit
+        """Moves the multiplier by how far the batch's mean cost is above the limit, or below it."""
+        over = _mean_cost(scores) - self._cfg.limit
         moved = self._log_multiplier + self._cfg.rate * self.multiplier * over
         self._log_multiplier = min(moved, math.log(self._cfg.max_multiplier))
         for name, reward in self._rewards.items():
@@ -75,3 +79,28 @@ class SafeReward:
         self._log_multiplier = float(state["log_multiplier"])
         for name, reward in self._rewards.items():
             restore(reward, state[name])
+
+
+class HelpfulReward:
+    """The same two rewards without a price: what the checkpoint of a `SafeReward` is chosen by.
+
+    total = r; `over_limit` says whether the cost is allowed. A multiplier that moves would make the scores of
+    two checkpoints incomparable, and a fixed one would allow any cost that is paid for.
+    """
+
+    def __init__(self, safe: SafeReward) -> None:
+        """Takes the rewards and the limit of `safe`."""
+        self._safe = safe
+
+    def __call__(self, batch: Sequence[Scored]) -> Scores:
+        """Scores of the batch; `parts` are those of the safe reward without `lagrange`."""
+        parts = {name: part for name, part in self._safe(batch).parts.items() if name != "lagrange"}
+        return Scores(parts["helpful"], parts)
+
+    def over_limit(self, scores: Scores) -> float:
+        """How far the batch's mean cost is above the limit; 0.0 where it is not."""
+        return self._safe.over_limit(scores)
+
+
+def _mean_cost(scores: Scores) -> float:
+    return scores.parts["cost"].double().mean().item()

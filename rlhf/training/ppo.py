@@ -16,7 +16,7 @@ from rlhf.config import KlConfig, PpoStage, RolloutConfig
 from rlhf.data.encoding import Encoder
 from rlhf.models.roles import Roles
 from rlhf.records import Prompt
-from rlhf.rewards.base import Reward, observe
+from rlhf.rewards.base import Reward, observe, over_limit
 from rlhf.rollout.base import Request, RolloutEngine, Sampling
 from rlhf.training.experience import Episode, Experience, make_experience, masked_total
 from rlhf.training.looks import Look, answer_rows, episode_rows
@@ -174,6 +174,9 @@ class Ppo:
             "eval/length": forwards.mask_BT.sum(dim=1).double().mean().item(),
             "eval/end_rate": float(np.mean([episode.rollout.finish == "eos" for episode in episodes])),
         }
+        over = over_limit(self.validation_reward, validation)
+        if over is not None:
+            figures["eval/over_limit"] = over
         answers = answer_rows(episodes, scores, validation, kl_B)
         samples = [
             {
@@ -241,13 +244,20 @@ def kl_controller(cfg: KlConfig) -> KlController:
 def is_better(candidate: dict[str, float], best: dict[str, float], *, kl_budget: float) -> bool:
     """The rule for the best checkpoint: the highest validation score within the KL budget.
 
+    Where the reward has a limit, that is among the checkpoints that keep to it (`eval/over_limit` is 0), and
+    while none does, the one least above it is taken.
+
     The validation score comes from a reward model that PPO does not maximise, so a policy that games the
     reward does not win by it. Outside of the budget, a checkpoint counts only while none is inside, and then
     the one nearest to the reference.
     """
-    inside, best_inside = candidate["eval/kl"] <= kl_budget, bool(best) and best["eval/kl"] <= kl_budget
+    inside, best_inside = (
+        bool(one) and one["eval/kl"] <= kl_budget and not one.get("eval/over_limit")
+        for one in (candidate, best)
+    )
     if not best or inside != best_inside:
         return inside or not best
     if inside:
         return candidate["eval/validation_score"] > best["eval/validation_score"]
-    return candidate["eval/kl"] < best["eval/kl"]
+    excess, least = ((one.get("eval/over_limit", 0.0), one["eval/kl"]) for one in (candidate, best))
+    return excess < least

@@ -10,6 +10,7 @@ from rlhf.config import objective
 from rlhf.records import Prompt
 from rlhf.rewards import (
     EnsembleReward,
+    HelpfulReward,
     Reward,
     SafeReward,
     Scored,
@@ -19,6 +20,7 @@ from rlhf.rewards import (
     restore,
     state_of,
 )
+from rlhf.rewards.base import over_limit
 
 
 class Given:
@@ -120,6 +122,19 @@ def test_wrappers_hand_the_state_on() -> None:
     learnt(nested, batch)
     assert inner.multiplier > before
     assert state_of(nested)["helpful"]["safe"] == state_of(inner)
+
+
+def test_a_checkpoint_is_judged_by_help_alone_and_by_the_limit() -> None:
+    reward = safe(limit=1.0, multiplier=7.0)
+    judge = HelpfulReward(reward)
+    costly, cheap = judge(rows((2.0, 1.0), (4.0, 3.0))), judge(rows((1.0, 1.5), (0.0, -9.0)))
+    assert costly.total.tolist() == [2.0, 4.0]
+    assert (judge.over_limit(costly), judge.over_limit(cheap)) == (pytest.approx(1.0), 0.0)
+    assert sorted(costly.parts) == ["cost", "helpful"]
+    assert over_limit(judge, costly) == over_limit(reward, reward(rows((2.0, 1.0), (4.0, 3.0)))) == 1.0
+    assert over_limit(Given("good"), costly) is None
+    learnt(reward, rows((0.0, 50.0)))
+    assert torch.equal(judge(rows((2.0, 1.0), (4.0, 3.0))).total, costly.total)
 
 
 def test_what_makes_no_sense_is_refused() -> None:

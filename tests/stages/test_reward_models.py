@@ -22,6 +22,7 @@ from rlhf.rewards import ModelReward, Scored, build_reward
 from rlhf.rewards.ensemble import combined, member_folders
 from rlhf.runs import Experiment
 from rlhf.training.machine import set_up_machine
+from rlhf.training.ppo import is_better
 from stages.reward_models import Scoring
 from stages.rm_lessons import lessons, pairs_by_model
 
@@ -179,9 +180,30 @@ class TestSafeInPpo:
             )
             expected *= math.exp(0.5 * expected * (line["score/cost"] + 0.2))
         assert lines[-1]["score/lagrange"] != pytest.approx(1.0, abs=1e-3)
-        recorded = json.loads((run / "manifest.json").read_text())["inputs"]
-        assert recorded["reward.cost"]["manifest_sha256"]
+        manifest = json.loads((run / "manifest.json").read_text())
+        assert manifest["inputs"]["reward.cost"]["manifest_sha256"]
+        looks = [line for line in lines if "eval/over_limit" in line]
+        assert [line["step"] for line in looks] == [2, 4, 6]
+        best = min(looks, key=lambda line: (line["eval/over_limit"], -line["eval/validation_score"]))
+        assert manifest["metrics"]["iteration"] == best["step"]
         assert_same(in_steps("ppo", tmp_path / "steps", options), run)
+
+    @pytest.mark.parametrize(
+        ("over", "kl", "score", "best", "wins"),
+        [
+            (0.0, 5.0, 1.0, {"eval/over_limit": 0.3, "eval/kl": 1.0, "eval/validation_score": 9.0}, True),
+            (0.3, 1.0, 9.0, {"eval/over_limit": 0.0, "eval/kl": 5.0, "eval/validation_score": 1.0}, False),
+            (0.2, 9.0, 0.0, {"eval/over_limit": 0.3, "eval/kl": 1.0, "eval/validation_score": 9.0}, True),
+            (0.3, 1.0, 9.0, {"eval/over_limit": 0.3, "eval/kl": 2.0, "eval/validation_score": 9.0}, True),
+            (0.0, 5.0, 1.0, {"eval/over_limit": 0.0, "eval/kl": 1.0, "eval/validation_score": 0.9}, True),
+            (0.5, 5.0, 1.0, {}, True),
+        ],
+    )
+    def test_a_checkpoint_that_keeps_to_the_limit_goes_before_one_that_does_not(
+        self, over: float, kl: float, score: float, best: dict[str, float], wins: bool
+    ) -> None:
+        candidate = {"eval/over_limit": over, "eval/kl": kl, "eval/validation_score": score}
+        assert is_better(candidate, best, kl_budget=25.0) is wins
 
     def test_a_cost_model_that_is_not_there(self, tmp_path: Path, tiny_model: Path) -> None:
         with pytest.raises(InputError, match=r"^reward.cost.path=rm-9 does not exist"):
