@@ -24,18 +24,12 @@ class Losses:
 
 
 def ppo_losses(
-    out: TokenOutputs,
-    experience: Experience,
-    rows: Sequence[int],
-    stage: PpoStage,
-    *,
-    num_tokens: float,
-    critic_only: bool = False,
+    out: TokenOutputs, experience: Experience, rows: Sequence[int], stage: PpoStage, *, num_tokens: float
 ) -> Losses:
     """The losses of the chosen rows' tokens, for which the module said `out`.
 
     `num_tokens` is the minibatch's, over all microbatches and processes. Sums are over tokens, but for the
-    losses themselves. With `critic_only` the policy's is reported and not learnt from.
+    losses themselves.
     """
     chosen = torch.tensor(rows)
     mask_BT = experience.mask_BT[chosen]
@@ -54,8 +48,7 @@ def ppo_losses(
         num_tokens=num_tokens,
         weights_BT=None if experience.weights_BT is None else flat(experience.weights_BT),
     )
-    # times 0, not left out: every process then waits for the same gradients
-    loss = 0.0 * policy.loss if critic_only else policy.loss
+    loss = policy.loss
     sums = {
         "policy_loss": policy.loss,
         "tokens": policy.num_tokens,

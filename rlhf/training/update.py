@@ -153,7 +153,7 @@ class PpoUpdater:
                 self._optimizer.zero_grad(set_to_none=True)
                 seen["gap"] = seen["gap_sum"] = 0.0
                 mixed = self._backward_mix(shown)
-                return mixed | self._backward(experience, parts, num_tokens, seen, critic_only=critic_only)
+                return mixed | self._backward(experience, parts, num_tokens, seen)
 
             found = self.budget.run(lengths, minibatch, backward)
             if number and self._too_far(found["approx_kl"], num_tokens):
@@ -174,8 +174,6 @@ class PpoUpdater:
         parts: list[list[int]],
         num_tokens: float,
         seen: dict[str, float],
-        *,
-        critic_only: bool,
     ) -> dict[str, float]:
         """Accumulates the gradient of one minibatch; returns its statistics, summed over tokens."""
         accelerator = self._accelerator
@@ -185,9 +183,7 @@ class PpoUpdater:
             last = number == len(parts) - 1
             with nullcontext() if last else accelerator.no_sync(self._module):
                 out: TokenOutputs = self._module(batch)
-                losses = ppo_losses(
-                    out, experience, rows, self._stage, num_tokens=num_tokens, critic_only=critic_only
-                )
+                losses = ppo_losses(out, experience, rows, self._stage, num_tokens=num_tokens)
                 # processes average their gradients, and the losses are parts of one sum
                 accelerator.backward(losses.loss * accelerator.num_processes)
             seen["gap"] = max(seen["gap"], losses.gap_max.item())
@@ -230,7 +226,7 @@ class PpoUpdater:
         if critic_only:
             for group in self._optimizer.param_groups:
                 for parameter in group["params"] if group["role"] == "policy" else ():
-                    parameter.grad = None  # so that Adam does not count the step
+                    parameter.grad = None  # not 0: Adam would count the step
         norm = float(self._accelerator.clip_grad_norm_(self._parameters, self._stage.max_grad_norm) or 0.0)
         if not math.isfinite(norm):
             raise TrainingError(
