@@ -29,7 +29,7 @@ class JsonSchema:
         self._name, self._schema = name, schema
         if not isinstance(schema, (dict, bool)):
             raise ConfigError(f"{name} is no JSON Schema: it is neither an object nor true or false")
-        kind = validator_for(schema, default=Draft202012Validator)
+        kind: Any = validator_for(schema, default=Draft202012Validator)
         try:
             kind.check_schema(schema)
         except SchemaError as error:

@@ -137,10 +137,13 @@ class TestJsonSchema:
         with pytest.raises(ConfigError, match="is not JSON"):
             rules(json_schema=str(tmp_path / "broken.json"))
 
-    def test_nothing_is_fetched(self, tmp_path: Path) -> None:
+    def test_nothing_is_fetched(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[object] = []
+        monkeypatch.setattr("urllib.request.urlopen", lambda *request: asked.append(request))
         reward = rules(json_schema=self.schema(tmp_path, {"$ref": "https://example.org/schema.json"}))
         with pytest.raises(ConfigError, match="refers to what is not in it"):
             reward([answered("{}")])
+        assert asked == []
 
     def test_the_file_is_a_part_of_the_runs_identity(self, tmp_path: Path) -> None:
         file = self.schema(tmp_path)
