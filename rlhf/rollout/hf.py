@@ -1,139 +1,162 @@
-"""Rollouts on transformers: left-padded batches, finished rows leave, one key-value cache.
+"""Rollouts on transformers: a row whose sequence is done takes the next prompt.
 
-Left padding lives only here. Position ids are explicit, so a left-padded row gives the log-probabilities
-of an unpadded one.
+All of a prompt but its last token is run at once, beside others of like length; the last one is the first
+step of decoding. So every logit comes from the same kind of step, and no sequence waits for another's end.
+Beside the model, a step is a handful of operations on the batch; Python looks at a row only when it is done.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
 
-from rlhf.rollout.base import Request, Rollout, Sampling, draw, uniforms
+from rlhf.models.policy_value import decoder_of
+from rlhf.rollout.base import Request, Rollout, Sampling
+from rlhf.rollout.draw import draw
+from rlhf.rollout.rows import Rows, prefill_groups
+from rlhf.rollout.slots import SlotCache, StepMask
+from rlhf.rollout.weights import copy_in, copy_weights
 
-SHRINK_AT = 0.125  # of the rows finished: the others' cache is copied together
+IDLE = 0.125  # share of the rows that are done before they are filled, or let go, together
+SHAPES = 64  # of a compiled step: rows by halves times widths by doubling
 
 
 class HfEngine:
     """Generates with a transformers model that lives in this process.
 
-    The model is shared with training, not copied: `sync_weights` only notes the version.
+    The model is shared with training, and `sync_weights` only notes the version; unless `dtype` is another
+    than the model's: then decoding has a copy of its weights in it, adapters merged. With `compile`, steps
+    are compiled, and on a GPU captured; where that fails, `say` is told so once, and it goes on without.
     """
 
-    def __init__(self, model: PreTrainedModel, *, pad_id: int, batch_size: int = 128) -> None:
-        self._model = model
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        *,
+        pad_id: int,
+        batch_size: int = 128,
+        dtype: torch.dtype | None = None,
+        compile: bool = False,
+        say: Callable[[str], None] = warnings.warn,
+    ) -> None:
+        self._copy = None if dtype in (None, model.dtype) else copy_in(model, dtype)
+        self._model = model if self._copy is None else self._copy
+        self._mask = StepMask(model.config)
         self._pad_id = pad_id
         self._batch_size = batch_size
+        self._compiled = self._compile() if compile else None
+        self._kept: SlotCache | None = None  # a compiled step reads the same memory every time
+        self._say = say
         self._version = 0
 
     def sync_weights(self, tensors: Iterable[tuple[str, Tensor]], version: int) -> None:
-        """Notes the version; the weights are the trainer's own tensors, so `tensors` is not read."""
+        """Notes the version; `tensors`, named as by `plain_weights`, are read where there is a copy of them.
+
+        Raises:
+            ValueError: there is a copy, and a weight of it did not come.
+        """
+        if self._copy is not None:
+            copy_weights(tensors, self._copy)
         self._version = version
 
     def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Rollout]:
-        """Yields a rollout for each request as it finishes; prompts of like length are decoded together."""
-        waiting = sorted(requests, key=lambda request: (len(request.prompt_ids), request.id))
+        """Yields a rollout for each request as it finishes; the shortest prompts begin."""
+        waiting = deque(sorted(requests, key=lambda request: (len(request.prompt_ids), request.id)))
+        if not waiting:
+            return
         was_training = self._model.training
         self._model.eval()
         try:
-            for start in range(0, len(waiting), self._batch_size):
-                yield from self._decode(waiting[start : start + self._batch_size], sampling)
+            yield from self._decode(waiting, sampling)
         finally:
             self._model.train(was_training)
 
     @torch.no_grad()
-    def _decode(self, requests: list[Request], sampling: Sampling) -> Iterator[Rollout]:
-        device = next(self._model.parameters()).device
-        rows = _Rows.start(requests, self._pad_id, device)
-        seeds = np.array([request.seed for request in requests], dtype=np.uint64)
-        ids = np.array([request.id for request in requests], dtype=np.uint64)
-        tokens_RT = torch.full((len(requests), sampling.max_new_tokens), self._pad_id)
-        logprobs_RT = torch.zeros((len(requests), sampling.max_new_tokens), dtype=torch.float32)
-        stops = torch.tensor(sorted(sampling.stop_ids), device=device)
-        for position in range(sampling.max_new_tokens):
-            logits_BV = self._step(rows)
-            uniform_B = torch.from_numpy(uniforms(seeds[rows.index], ids[rows.index], position)).to(device)
-            tokens_B, token_logprobs_B = draw(logits_BV, uniform_B, sampling)
-            live = torch.from_numpy(rows.live)
-            tokens_RT[rows.index[rows.live], position] = tokens_B.cpu()[live]
-            logprobs_RT[rows.index[rows.live], position] = token_logprobs_B.cpu()[live]
-            ended = torch.isin(tokens_B, stops).cpu().numpy() & rows.live
-            last = position == sampling.max_new_tokens - 1
-            for row in np.flatnonzero(rows.live if last else ended):
-                index = int(rows.index[row])
-                yield Rollout(
-                    request_id=requests[index].id,
-                    response_ids=tokens_RT[index, : position + 1].clone(),
-                    logprobs=logprobs_RT[index, : position + 1].clone(),
-                    finish="eos" if ended[row] else "length",
-                    version_per_token=torch.full((position + 1,), self._version),
+    def _decode(self, waiting: deque[Request], sampling: Sampling) -> Iterator[Rollout]:
+        count, longest = min(self._batch_size, len(waiting)), len(waiting[-1].prompt_ids)
+        rows = Rows(count, longest, sampling, self._model.device, static=self._compiled is not None)
+        cache = self._cache(rows)
+        while waiting or rows.any_live:
+            idle = rows.idle
+            if waiting and (len(idle) >= IDLE * rows.count or not rows.any_live):
+                taken = [waiting.popleft() for _ in range(min(len(idle), len(waiting)))]
+                self._fill(rows, cache, idle[: len(taken)], taken)
+            elif not waiting and len(idle) >= IDLE * rows.count and idle:
+                width = rows.width
+                kept = rows.shrink()
+                if kept is not None:
+                    cache.move(kept, width)
+            tokens_B, logprobs_B = draw(self._step(rows, cache), rows.next_uniforms, sampling)
+            yield from rows.advance(tokens_B, logprobs_B, self._version)
+
+    def _fill(self, rows: Rows, cache: SlotCache, free: Sequence[int], requests: Sequence[Request]) -> None:
+        """Runs prompts without their last tokens, padded on the right, where nothing attends to padding."""
+        rows.fill(free, requests)
+        device = self._model.device
+        for group in prefill_groups(requests):
+            prompts = [requests[index].prompt_ids[:-1] for index in group]
+            width = max(len(prompt) for prompt in prompts)
+            padded = [[*prompt, *[self._pad_id] * (width - len(prompt))] for prompt in prompts]
+            cache.window.fill_rows = torch.tensor([free[index] for index in group], device=device)
+            with self._precision():
+                decoder_of(self._model)(
+                    input_ids=torch.tensor(padded, device=device),
+                    position_ids=torch.arange(width, device=device).expand(len(prompts), width),
+                    past_key_values=cache,
+                    use_cache=True,
                 )
-            rows.live &= ~ended
-            if last or not rows.live.any():
-                return
-            rows.feed(tokens_B)
-            if (~rows.live).mean() >= SHRINK_AT:
-                rows.shrink()
+        cache.window.fill_rows = None
 
-    def _step(self, rows: "_Rows") -> Tensor:
-        """Logits [B, V] of the next token of every row."""
-        output = self._model(
-            input_ids=rows.input_ids,
-            attention_mask=rows.attention_mask_BS,
-            position_ids=rows.position_ids,
-            past_key_values=rows.cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        return output.logits[:, -1]
+    def _step(self, rows: Rows, cache: SlotCache) -> Tensor:
+        """Logits [B, V] of every row's next token."""
+        tokens_B, positions_B = rows.inputs
+        cache.window.positions_B, cache.window.width = positions_B, rows.width
+        mask = self._mask(positions_B, cache.window.width, self._model.dtype)
+        inputs = {
+            "input_ids": tokens_B.unsqueeze(1),
+            "attention_mask": mask,
+            "position_ids": positions_B.unsqueeze(1),
+            "past_key_values": cache,
+            "use_cache": True,
+            "logits_to_keep": 1,
+        }
+        with self._precision():
+            if self._compiled is not None:
+                try:
+                    return self._compiled(**inputs).logits[:, -1]
+                except torch.OutOfMemoryError:
+                    raise
+                except Exception as error:  # a compiler may fail in any way; the step can be taken without it
+                    self._compiled, self._kept = None, None
+                    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+                    self._say(f"rollout.compile: decoding goes on uncompiled, because {reason}")
+            return self._model(**inputs).logits[:, -1]
 
+    def _compile(self) -> Callable[..., Any]:
+        on_gpu = self._model.device.type == "cuda"
+        step = torch.compile(self._model, dynamic=False, mode="reduce-overhead" if on_gpu else None)
 
-@dataclass
-class _Rows:
-    """The rows that are being decoded together; `index` says which request each is."""
+        def call(**inputs: Any) -> Any:
+            torch.compiler.cudagraph_mark_step_begin()
+            with torch._dynamo.config.patch(recompile_limit=SHAPES):  # pyright: ignore
+                return step(**inputs)
 
-    input_ids: Tensor  # [B, P] at first, then [B, 1]
-    attention_mask_BS: Tensor  # 1 where there is a token, left-padded
-    position_ids: Tensor
-    cache: DynamicCache
-    index: np.ndarray
-    live: np.ndarray
+        return call
 
-    @classmethod
-    def start(cls, requests: list[Request], pad_id: int, device: torch.device) -> "_Rows":
-        width = max(len(request.prompt_ids) for request in requests)
-        ids_BP = torch.full((len(requests), width), pad_id)
-        mask_BP = torch.zeros((len(requests), width), dtype=torch.long)
-        for row, request in enumerate(requests):
-            ids_BP[row, width - len(request.prompt_ids) :] = torch.tensor(request.prompt_ids)
-            mask_BP[row, width - len(request.prompt_ids) :] = 1
-        positions_BP = (mask_BP.cumsum(dim=1) - 1).clamp(min=0)
-        count = len(requests)
-        return cls(
-            ids_BP.to(device),
-            mask_BP.to(device),
-            positions_BP.to(device),
-            DynamicCache(),
-            np.arange(count),
-            np.ones(count, dtype=bool),
-        )
+    def _cache(self, rows: Rows) -> SlotCache:
+        if self._compiled is None:
+            return SlotCache(rows.count, rows.capacity)
+        if self._kept is None or (self._kept.rows, self._kept.capacity) != (rows.count, rows.capacity):
+            self._kept = SlotCache(rows.count, rows.capacity)
+        return self._kept
 
-    def feed(self, tokens_B: Tensor) -> None:
-        """Makes the drawn tokens the next input."""
-        self.input_ids = tokens_B.unsqueeze(1)
-        self.position_ids = self.position_ids[:, -1:] + 1
-        ones_B1 = torch.ones_like(self.attention_mask_BS[:, :1])
-        self.attention_mask_BS = torch.cat([self.attention_mask_BS, ones_B1], dim=1)
-
-    def shrink(self) -> None:
-        """Lets finished rows go."""
-        keep = torch.from_numpy(np.flatnonzero(self.live)).to(self.input_ids.device)
-        self.input_ids = self.input_ids[keep]
-        self.position_ids = self.position_ids[keep]
-        self.attention_mask_BS = self.attention_mask_BS[keep]
-        self.cache.batch_select_indices(keep)
-        self.index = self.index[self.live]
-        self.live = np.ones(len(self.index), dtype=bool)
+    def _precision(self) -> AbstractContextManager[object]:
+        """The caller's autocast; none where the weights are in the precision of decoding already."""
+        if self._copy is None:
+            return nullcontext()
+        return torch.autocast(self._model.device.type, enabled=False)

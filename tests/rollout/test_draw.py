@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from rlhf.rollout.base import Sampling, draw, uniforms
+from rlhf.rollout.base import Sampling
+from rlhf.rollout.draw import BLOCK, draw, uniforms
 
 LOGITS = [1.2, -0.3, 0.0, 2.1, -4.0, 0.7, 0.7, -1.0]
 
@@ -109,3 +110,45 @@ def test_bf16_logits_are_drawn_from_in_float32() -> None:
     logits_BV = torch.tensor([LOGITS], dtype=torch.bfloat16)
     _, logprobs_B = draw(logits_BV, torch.tensor([0.5]), Sampling(0.7, 1, frozenset()))
     assert logprobs_B.dtype == torch.float32
+
+
+@pytest.mark.parametrize("vocabulary", [BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, 1_000])
+@pytest.mark.parametrize(("top_k", "top_p"), [(0, 1.0), (5, 1.0), (0, 0.3)])
+def test_blocks_change_nothing(vocabulary: int, top_k: int, top_p: float) -> None:
+    """Against the first sum of probabilities above u, in float64 and over the whole vocabulary."""
+    generator = torch.Generator().manual_seed(vocabulary)
+    logits_BV = 3 * torch.randn((400, vocabulary), generator=generator)
+    uniform_B = torch.rand(400, generator=generator, dtype=torch.float64)
+    tokens_B, logprobs_B = draw(logits_BV, uniform_B, Sampling(0.7, 1, frozenset(), top_k, top_p))
+    for logits_V, u, token, logprob in zip(logits_BV, uniform_B, tokens_B, logprobs_B, strict=True):
+        probs_V = (logits_V.double() / 0.7).softmax(0)
+        assert float(logprob) == pytest.approx(float(probs_V[token].log()), abs=2e-6)
+        order = probs_V.argsort(descending=True)
+        kept_V = torch.zeros_like(probs_V)
+        if top_k:
+            kept_V[order[:top_k]] = probs_V[order[:top_k]]
+        else:
+            kept = order[: int((probs_V[order].cumsum(0) < top_p).sum()) + 1]
+            kept_V[kept] = probs_V[kept]
+        below = float(kept_V[:token].sum() / kept_V.sum())
+        upto = below + float(kept_V[token] / kept_V.sum())
+        assert kept_V[token] > 0
+        assert below - 1e-6 <= float(u) < upto + 1e-6
+
+
+def test_every_token_of_a_large_vocabulary_comes_by_its_share() -> None:
+    """A staircase of probabilities over three blocks; token 300 and the last block's end can not be."""
+    weights_V = torch.arange(1, 601, dtype=torch.float64)
+    weights_V[300] = 0
+    weights_V[580:] = 0
+    count = 200_000
+    grid = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    tokens_B = torch.cat(
+        [
+            draw(weights_V.log().float().expand(len(part), -1), part, Sampling(1.0, 1, frozenset()))[0]
+            for part in grid.split(20_000)
+        ]
+    )
+    shares_V = tokens_B.bincount(minlength=600).double() / count
+    torch.testing.assert_close(shares_V, weights_V / weights_V.sum(), atol=2 / count, rtol=0)
+    assert shares_V[300] == shares_V[580:].sum() == 0
