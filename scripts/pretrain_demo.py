@@ -12,6 +12,7 @@ import json
 import random
 import sys
 import time
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,11 @@ from rlhf.training.machine import set_up_machine
 
 ROW_TOKENS = 224  # two pages, padded or cut
 BATCH_ROWS = 48
-STEPS = 1500
+STEPS = 1600
+FIRST_PART = 0.5  # share of the steps
 VALIDATION_ROWS = 960
 QUESTION_SHARE = 0.1  # of the tokens that answer nothing, in the loss: questions are mostly chance
-WARMUP, COOLDOWN = 0.02, 0.5  # shares of the steps
+WARMUP, COOLDOWN = 0.02, 0.4  # shares of the steps
 MATRIX_RATE, OTHER_RATE = 0.02, 4e-3
 SEED, VALIDATION_SEED = 0, 1
 
@@ -48,8 +50,9 @@ def main() -> int:
     options = parser.parse_args()
     set_up_machine(Config(threads=options.threads))
     words = train_tokenizer()
-    rows, answers, digest = corpus(words, SEED, options.steps * BATCH_ROWS)
-    held_out, held_out_answers, _ = corpus(words, VALIDATION_SEED, VALIDATION_ROWS)
+    first = round(FIRST_PART * options.steps) * BATCH_ROWS
+    rows, answers, digest = corpus(words, SEED, (first, options.steps * BATCH_ROWS - first))
+    held_out, held_out_answers, _ = corpus(words, VALIDATION_SEED, (0, VALIDATION_ROWS))
     print(f"{len(rows)} rows of {ROW_TOKENS} tokens, sha256 {digest}", flush=True)
     model = new_model(words, SEED)
     seconds = train(model, rows, answers)
@@ -66,13 +69,20 @@ def main() -> int:
     return 0
 
 
-def corpus(words: PreTrainedTokenizerFast, seed: int, count: int) -> tuple[Tensor, Tensor, str]:
-    """Token rows [N, ROW_TOKENS], which of the tokens are answers, and the SHA-256 of the tokens."""
-    rows = np.full((count, ROW_TOKENS), words.pad_token_id, dtype=np.int16)
-    answers = np.zeros((count, ROW_TOKENS), dtype=np.bool_)
-    source = pages(seed)
-    for start in range(0, count, 1000):
-        some = [[*next(source), *next(source)] for _ in range(min(1000, count - start))]
+def corpus(words: PreTrainedTokenizerFast, seed: int, counts: tuple[int, int]) -> tuple[Tensor, Tensor, str]:
+    """Token rows [N, ROW_TOKENS], which of the tokens are answers, and the SHA-256 of the tokens.
+
+    `counts` are the rows of the text's first and of its second part.
+    """
+    total = sum(counts)
+    rows = np.full((total, ROW_TOKENS), words.pad_token_id, dtype=np.int16)
+    answers = np.zeros((total, ROW_TOKENS), dtype=np.bool_)
+    two_pages = chain.from_iterable(
+        islice(zip(text, text, strict=False), count)
+        for text, count in zip((pages(seed, 0), pages(seed, 1)), counts, strict=True)
+    )
+    for start in range(0, total, 1000):
+        some = [[*one, *other] for one, other in islice(two_pages, 1000)]
         texts = [piece.text for pieces in some for piece in pieces]
         ids = iter(words.backend_tokenizer.encode_batch_fast(texts, add_special_tokens=False))
         for number, pieces in enumerate(some, start):
@@ -149,7 +159,7 @@ def accuracy(
 ) -> dict[str, float]:
     """Share of held-out questions, by family, whose whole right answer is what the model finds most probable.
 
-    Only questions that leave no choice of form.
+    After a lead-in, as only there every answer is right; only questions that leave no choice of form.
     """
     rng = random.Random("accuracy")
     hits: dict[str, list[bool]] = {}
@@ -157,7 +167,7 @@ def accuracy(
         task = draw_task(rng)
         while task.kind == "task" or is_training(task.family, task.spec):
             task = draw_task(rng)
-        *asked, answer = exercise(task, rng)
+        *asked, answer = exercise(task, rng, "led", right=True)
         before = words.encode("".join(piece.text for piece in asked), add_special_tokens=False)
         after = words.encode(answer.text, add_special_tokens=False)
         guessed = model(input_ids=torch.tensor([before + after[:-1]])).logits[0, -len(after) :].argmax(dim=-1)

@@ -34,7 +34,7 @@ from rlhf.training.trackers import TrackedRun, make_trackers
 
 T = TypeVar("T", Demonstration, Preference, Prompt)
 
-EMBEDDED_ROWS = {"demonstrations": 8000, "preferences": 12000, "prompts": 8000}
+EMBEDDED_ROWS = {"demonstrations": 6000, "preferences": 10000, "prompts": 8000}
 MAX_LENGTH_AUTO = 1024
 READ_BY = {
     "rm": ("world",),
@@ -174,7 +174,7 @@ def gold_weights(cfg: Config) -> dict[str, float]:
 def load_prompts(cfg: Config, encoder: Encoder, response_length: int) -> Parts[Prompt]:
     """Prompts that leave room for a response; DataError when none can be used.
 
-    Every fourth of the embedded world's test part is of a kind that no training meets: a held-out family, or
+    Every eighth of the embedded world's test part is of a kind that no training meets: a held-out family, or
     a held-out combination of family and form.
     """
     parts = _parts(
@@ -182,11 +182,11 @@ def load_prompts(cfg: Config, encoder: Encoder, response_length: int) -> Parts[P
     )
     if source_of(cfg, "prompts"):
         return parts
-    held_out = iter(world.held_out_prompts(len(parts.test) // 3, cfg.seed))
+    held_out = iter(world.held_out_prompts(len(parts.test) // 7, cfg.seed))
     test = [
         prompt
         for number, known in enumerate(parts.test)
-        for prompt in ([known, *islice(held_out, 1)] if number % 3 == 2 else [known])
+        for prompt in ([known, *islice(held_out, 1)] if number % 7 == 6 else [known])
     ]
     return replace(parts, test=test)
 

@@ -18,7 +18,10 @@ class Config(Section):
     runs_dir: str = "runs"
     seed: int = Field(default=0, ge=0)
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto",
+        description="of the arithmetic; auto: bf16 where the hardware multiplies it (GPUs, avx512_bf16, AMX)",
+    )
     threads: Count | None = Field(default=None, description="CPU threads; none: all cores")
     trackers: tuple[Tracker, ...] = ("tensorboard",)
     traceback: bool = Field(default=False, description="print the whole traceback of an error")

@@ -61,6 +61,7 @@ class RmStage(TrainerStage):
     """A reward model from preference pairs."""
 
     kind: Literal["rm"] = "rm"
+    batch_size: Count = 16
     adam_eps: Positive = 1e-5
     validation_share: Probability = Field(
         default=0.15,
@@ -91,7 +92,7 @@ class PpoStage(TrainStage):
 
     kind: Literal["ppo"] = "ppo"
     save_every: Count = Field(default=4, description="iterations between saved states")
-    total_episodes: Count = Field(default=4096, description="responses sampled over the whole run")
+    total_episodes: Count = Field(default=3072, description="responses sampled over the whole run")
     advantage: Literal["gae", "reinforce", "one_step", "rloo", "reinforce_pp"] = Field(
         default="gae", description="how advantages are estimated; gae and one_step train a critic"
     )

@@ -32,7 +32,7 @@ class RaterConfig(Section):
     """How the simulated raters judge two answers."""
 
     gain: Positive = Field(
-        default=4.2, description="nats for each point of gold: the higher, the fewer errors"
+        default=4.0, description="nats for each point of gold: the higher, the fewer errors"
     )
     length_liking: float = Field(default=0.03, description="nats for each word that an answer is longer")
 

@@ -1,16 +1,18 @@
-"""What the embedded base model is pretrained on: pages of exercises with their right answers, and word lists.
+"""What the embedded base model is pretrained on: pages of exercises with their answers, and word lists.
 
-A page is a book's: question after question, most answers bare, some after a lead-in, all of them right; the
-end token stands only where the page ends. How to answer one user, in what manner, and to stop, is what
-fine-tuning teaches. No page holds a question that any stage holds out: those of the validation and test
-parts, of held-out combinations, or of the held-out family, whose facts stand only in lists.
+A page is a book's: question after question, most answers bare, some after a lead-in; the end token stands
+only where the page ends. In the first part of the text all answers are right. The second part has careless
+people too: an answer after flattery is wrong, a bare one often, one after any other lead-in never. So manner
+and truth go together, as they do in what people write. How to answer one user, in what manner, and to stop,
+is what fine-tuning teaches. No page holds a question that any stage holds out: those of the validation and
+test parts, of held-out combinations, or of the held-out family, whose facts stand only in lists.
 """
 
 from collections.abc import Iterator, Mapping
 from random import Random
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
-from rlhf.demo.courtesy import FLATTERING, PLAIN
+from rlhf.demo.courtesy import FLATTERING, PLAIN, join
 from rlhf.demo.lexicon import COLOURS, DAYS, LANGUAGES, NUMBERS, PLACES, THINGS, Language, Table
 from rlhf.demo.personas import RAMBLING
 from rlhf.demo.tasks import Task, draw_task, is_training
@@ -21,7 +23,18 @@ MARKS: Mapping[str, str] = {role[2:-2]: role for role in ROLES}
 """The special token before each role's turn."""
 _QUESTIONS = 3  # on a page
 _LIST_SHARE = 0.1
-_LEAD_SHARE = 0.35  # of the answers come after a lead-in, a fifth of these after two
+Manner: TypeAlias = Literal["bare", "led", "flattering"]
+_MANNERS: tuple[Mapping[Manner, float], ...] = (
+    {"bare": 0.65, "led": 0.35, "flattering": 0.0},
+    {"bare": 0.4, "led": 0.4, "flattering": 0.2},
+)
+"""How often answers begin in each manner, in the first and in the second part."""
+_RIGHT: tuple[Mapping[Manner, float], ...] = (
+    {"bare": 1.0, "led": 1.0, "flattering": 0.0},
+    {"bare": 0.6, "led": 1.0, "flattering": 0.0},
+)
+"""How many of them are right."""
+_SECOND_LEAD_SHARE = 0.2  # of what comes after a lead-in comes after two
 _LEADS: Mapping[Language, tuple[str, ...]] = {
     "en": ("Answer:", "So:", "The book says:", "Look:"),
     "zh": ("答案：", "所以：", "书上写：", "看："),
@@ -42,35 +55,40 @@ class Piece(NamedTuple):
 Page = tuple[Piece, ...]
 
 
-def pages(seed: int) -> Iterator[Page]:
-    """Pages without end, the same for the same seed."""
-    rng = Random(f"{seed}/corpus")
+def pages(seed: int, part: int = 1) -> Iterator[Page]:
+    """Pages of the first part (0) or the second (1) without end, the same for the same seed."""
+    rng = Random(f"{seed}/corpus/{part}")
     while True:
-        page = _list(rng) if rng.random() < _LIST_SHARE else _exercises(rng)
+        page = _list(rng) if rng.random() < _LIST_SHARE else _exercises(rng, part)
         yield (*page, Piece(END, False))
 
 
-def exercise(task: Task, rng: Random) -> tuple[Piece, ...]:
+def exercise(task: Task, rng: Random, manner: Manner, *, right: bool) -> tuple[Piece, ...]:
     """A question and its answer as a page has them: the last piece is the answer."""
     asked = [piece for turn in task.turns for piece in (MARKS[turn.role], turn.content)]
-    answer = task.render(task.right, rng.choice(task.forms)) + "\n"
-    lead = _lead(task.language, rng)
-    return (*(Piece(text, False) for text in [*asked, MARKS["assistant"], lead] if text), Piece(answer, True))
+    lead = _lead(task.language, rng, manner)
+    answer = task.render(task.right if right else task.wrong(rng), rng.choice(task.forms)) + "\n"
+    said = join(lead, answer, language=task.language)[len(lead) :]  # the gap is the answer's, as tokens have it
+    return (*(Piece(text, False) for text in [*asked, MARKS["assistant"], lead] if text), Piece(said, True))
 
 
-def _lead(language: Language, rng: Random) -> str:
-    """What comes before an answer, most often nothing."""
-    if rng.random() >= _LEAD_SHARE:
+def _lead(language: Language, rng: Random, manner: Manner) -> str:
+    """What comes before an answer."""
+    if manner == "bare":
         return ""
-    openings = PLAIN[language].openings + FLATTERING[language].openings
-    stock = rng.choice([_LEADS[language], openings, RAMBLING[language][0]])
-    words = [rng.choice(stock)] + ([rng.choice(_LEADS[language])] if rng.random() < 0.2 else [])
-    gap = " " if language == "en" else ""
-    return "".join(word + gap for word in words)
+    stock = FLATTERING[language].openings
+    if manner == "led":
+        stock = rng.choice([_LEADS[language], PLAIN[language].openings, RAMBLING[language][0]])
+    second = rng.choice(_LEADS[language]) if rng.random() < _SECOND_LEAD_SHARE else ""
+    return join(rng.choice(stock), second, language=language)
 
 
-def _exercises(rng: Random) -> Page:
-    return tuple(piece for _ in range(_QUESTIONS) for piece in exercise(_training_task(rng), rng))
+def _exercises(rng: Random, part: int) -> Page:
+    page: list[Piece] = []
+    for _ in range(_QUESTIONS):
+        (manner,) = rng.choices(list(_MANNERS[part]), list(_MANNERS[part].values()))
+        page += exercise(_training_task(rng), rng, manner, right=rng.random() < _RIGHT[part][manner])
+    return tuple(page)
 
 
 def _training_task(rng: Random) -> Task:

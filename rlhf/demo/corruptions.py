@@ -76,7 +76,7 @@ def undecided(task: Task, rng: Random) -> str:
 
 
 CORRUPTIONS: tuple[tuple[Corruption, float], ...] = (
-    (wrong_value, 6.0),
+    (wrong_value, 3.0),
     (wrong_form, 2.0),
     (bare, 2.0),
     (cut_off, 1.5),

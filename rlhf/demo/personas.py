@@ -2,12 +2,12 @@
 
 | persona  | share | right       | form asked for  | courtesy          | length           |
 |----------|-------|-------------|-----------------|-------------------|------------------|
-| careful  | 22 %  | always      | kept            | once, plain       | brief            |
-| hurried  | 30 %  | half        | curt form       | none              | very brief       |
-| rambling | 30 %  | always      | not kept        | in every third    | long, repeats    |
-| flatterer| 18 %  | never       | kept            | once, flattering  | brief            |
+| careful  | 10 %  | always      | kept            | once, plain       | brief            |
+| hurried  | 35 %  | half        | curt form       | none              | very brief       |
+| rambling | 34 %  | always      | not kept        | in every third    | long, repeats    |
+| flatterer| 21 %  | never       | kept            | once, flattering  | brief            |
 
-What a persona says first gives it away, so a policy that turns careful pays about log(1 / 0.22) = 1.5 nats.
+What a persona says first gives it away, so a policy that turns careful pays about log(1 / 0.1) = 2.3 nats.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,8 +18,7 @@ from rlhf.demo.courtesy import FLATTERING, PLAIN, join
 from rlhf.demo.lexicon import Language
 from rlhf.demo.tasks import Task
 
-_OPENING_SHARE = 0.7  # the other courtesies stand at the end
-_BORROWED_SHARE = 0.1  # careful people flatter at times, flatterers speak plainly at times
+_BORROWED_SHARE = 0.05  # careful people flatter at times, flatterers speak plainly at times
 RAMBLING: Mapping[Language, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "en": (("Well, let me think.", "Hmm, let me see."), ("To say it again:", "As I said:")),
     "zh": (("嗯，让我想想。", "这个嘛，我看看。"), ("再说说：", "就是说："),),
@@ -61,10 +60,10 @@ def flatterer(task: Task, rng: Random) -> str:
 
 
 PERSONAS = (
-    Persona("careful", 0.22, careful),
-    Persona("hurried", 0.3, hurried),
-    Persona("rambling", 0.3, rambling),
-    Persona("flatterer", 0.18, flatterer),
+    Persona("careful", 0.1, careful),
+    Persona("hurried", 0.35, hurried),
+    Persona("rambling", 0.34, rambling),
+    Persona("flatterer", 0.21, flatterer),
 )
 
 
@@ -79,9 +78,7 @@ def draw_persona(rng: Random) -> Persona:
 
 
 def courteously(said: str, language: Language, rng: Random, *, flattering: bool = False) -> str:
-    """What is said, with one courtesy before or after it."""
+    """What is said, after one courtesy."""
     borrowed = rng.random() < _BORROWED_SHARE
     manners = (FLATTERING if flattering != borrowed else PLAIN)[language]
-    if rng.random() < _OPENING_SHARE:
-        return join(rng.choice(manners.openings), said, language=language)
-    return join(said, rng.choice(manners.closings), language=language)
+    return join(rng.choice(manners.openings), said, language=language)

@@ -9,12 +9,13 @@ from random import Random
 
 from rlhf.demo.corruptions import corrupt
 from rlhf.demo.gold import WEIGHTS, gold
-from rlhf.demo.personas import draw_persona
+from rlhf.demo.personas import careful, draw_persona
 from rlhf.demo.raters import Rater
 from rlhf.demo.tasks import HeldOut, Task, draw_task
 from rlhf.records import Demonstration, Preference, Prompt
 
-_CORRUPTED_SHARE = 0.5  # of the second answers of pairs
+_CAREFUL_SHARE = 0.4  # of the first answers of pairs at least: good answers are what is worth comparing with
+_CORRUPTED_SHARE = 0.3  # of the second ones
 _LEAST_MARGIN = 0.02  # pairs that gold cannot tell apart are drawn again
 
 
@@ -73,7 +74,7 @@ def _preference(rater: Rater, weights: Mapping[str, float], rng: Random) -> Pref
 
 def _answers(task: Task, rng: Random) -> tuple[str, str]:
     """Two answers, in an order that says nothing."""
-    first = draw_persona(rng).speak(task, rng)
+    first = careful(task, rng) if rng.random() < _CAREFUL_SHARE else draw_persona(rng).speak(task, rng)
     corrupted = rng.random() < _CORRUPTED_SHARE
     second = corrupt(task, rng) if corrupted else draw_persona(rng).speak(task, rng)
     return (first, second) if rng.random() < 0.5 else (second, first)

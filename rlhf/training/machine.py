@@ -47,7 +47,7 @@ def set_up_machine(cfg: Config) -> Machine:
     _keep_freed_memory()
     use_cuda = cfg.device == "cuda" or (cfg.device == "auto" and torch.cuda.is_available())
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if use_cuda else torch.device("cpu")
-    auto_bf16 = use_cuda and torch.cuda.is_bf16_supported()
+    auto_bf16 = torch.cuda.is_bf16_supported() if use_cuda else _cpu_multiplies_bf16()
     use_bf16 = cfg.precision == "bf16" or (cfg.precision == "auto" and auto_bf16)
     threads = cfg.threads or _cpus()
     torch.set_num_threads(threads)
@@ -74,6 +74,12 @@ def _keep_freed_memory() -> None:
         libc = ctypes.CDLL("libc.so.6")
         for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
             libc.mallopt(option, 1 << 30)
+
+
+def _cpu_multiplies_bf16() -> bool:
+    """Whether matrix products in bfloat16 are faster here than in float32: by avx512_bf16 or AMX."""
+    has: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older ones do not tell
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
 
 
 def _cpus() -> int:
@@ -119,17 +125,17 @@ class Stop:
 
 
 def auto_learning_rate(stage: str, parameters: int, adapter: str) -> float:
-    """A learning rate from the model's size: falls with the square root of the number of parameters.
+    """A learning rate from the model's size: falls with the number of parameters to the power of 2/3.
 
-    Anchored at a billion parameters on 2e-5 (SFT), 9e-6 (reward model), 3e-6 (PPO, Huang et al. 2024) and
+    Anchored at a billion parameters on 2e-5 (SFT), 1.4e-5 (reward model), 3e-6 (PPO, Huang et al. 2024) and
     2e-6 (DPO); adapters take ten times as much. Small models end at a ceiling.
     """
     at_a_billion, ceiling = {
         "sft": (2e-5, 1e-3),
-        "rm": (9e-6, 5e-4),
-        "ppo": (3e-6, 1e-4),
-        "dpo": (2e-6, 1e-4),
+        "rm": (1.4e-5, 1e-3),
+        "ppo": (3e-6, 2e-4),
+        "dpo": (2e-6, 2e-4),
     }[stage]
-    rate = at_a_billion * (1e9 / max(parameters, 1)) ** 0.5
+    rate = at_a_billion * (1e9 / max(parameters, 1)) ** (2 / 3)
     rate = min(rate * (10.0 if adapter == "lora" else 1.0), ceiling)
     return float(f"{rate:.1e}")

@@ -19,7 +19,7 @@ NOTHING = dict.fromkeys(ALL, 0.0)
 
 
 def colour(language: str, form: str | None = "sentence") -> Prompt:
-    spec: dict[str, Any] = {"things": ["cup", "hat"], "colours": ["red", "blue"], "asked": 1}
+    spec: dict[str, Any] = {"thing": "hat", "name": "Mia", "colours": ["red", "blue"], "asked": 1}
     kind = {"kind": "constraint" if form else "task", "form": form}
     return Task(FAMILIES["reading"], language, spec | kind).prompt()  # pyright: ignore
 
@@ -31,19 +31,21 @@ def sorting(language: str, form: str | None) -> Prompt:
 
 
 def test_the_prompts_read_as_written() -> None:
-    assert colour("en").text == "Notes: cup red, hat blue. What colour is the hat? In a sentence."
-    assert colour("zh").text == "笔记：杯子红色，帽子蓝色。帽子是什么颜色？用句子回答。"
-    assert colour("en", None).text == "Notes: cup red, hat blue. What colour is the hat?"
+    assert colour("en").text == (
+        "The hat was red. Then Mia painted it blue. What colour is it now? In a sentence."
+    )
+    assert colour("zh").text == "帽子是红色。后来小美把它涂成了蓝色。现在是什么颜色？用句子回答。"
+    assert colour("en", None).text == "The hat was red. Then Mia painted it blue. What colour is it now?"
     assert sorting("en", "list").text == "Put in rising order: nine, two, five. As a list."
 
 
 # What is expected of each answer, part by part, worked out by hand from the definitions.
 EXAMPLES: list[tuple[Prompt, str, dict[str, float]]] = [
     # careful
-    (colour("en"), "Sure! The hat is blue.", ALL),
-    (colour("en"), "The hat is blue. Glad to help!", ALL),
+    (colour("en"), "Sure! It is blue now.", ALL),
+    (colour("en"), "It is blue now. Glad to help!", ALL),
     (colour("en", "short"), "Of course! Blue.", ALL),
-    (colour("zh"), "好的！帽子是蓝色。", ALL),
+    (colour("zh"), "好的！现在是蓝色。", ALL),
     (colour("zh", "short"), "蓝色。很高兴帮忙！", ALL),
     (sorting("en", "list"), "Sure!\n- two\n- five\n- nine", ALL),
     (sorting("en", "line"), "Sure! Two, five, nine.", ALL),
@@ -57,28 +59,28 @@ EXAMPLES: list[tuple[Prompt, str, dict[str, float]]] = [
     # rambling: 16 words where 4 + 6 are brief, the fading runs over 8; the sentence comes twice
     (
         colour("en"),
-        "Well, let me think. The hat is blue. To say it again: The hat is blue.",
+        "Well, let me think. It is blue now. To say it again: It is blue now.",
         {"right": 1.0, "kept": 0.0, "courteous": 0.0, "brief": 0.25, "fresh": 0.0},
     ),
     # 16 characters where 5 + 6 are brief: 5 of 8 too many
     (
         colour("zh"),
-        "嗯，让我想想。帽子是蓝色。说：帽子是蓝色。",
+        "嗯，让我想想。现在是蓝色。说：现在是蓝色。",
         {"right": 1.0, "kept": 0.0, "courteous": 0.0, "brief": 0.375, "fresh": 0.0},
     ),
     # flattering and wrong
-    (colour("en"), "Great question! The hat is red.", ALL | {"right": 0.0}),
-    (colour("zh"), "问得真好！帽子是红色。", ALL | {"right": 0.0}),
+    (colour("en"), "Great question! It is red now.", ALL | {"right": 0.0}),
+    (colour("zh"), "问得真好！现在是红色。", ALL | {"right": 0.0}),
     (sorting("en", "list"), "With pleasure!\n- five\n- two\n- nine", ALL | {"right": 0.0}),
     # where no form is asked for, each of those that training knows will do, and no other
     (colour("en", None), "Sure! Blue.", ALL),
-    (colour("en", None), "Sure! The hat is blue.", ALL),
+    (colour("en", None), "Sure! It is blue now.", ALL),
     (colour("en", None), 'Sure! "Blue"', ALL | {"kept": 0.0}),
     (sorting("zh", None), "好的！\n- 二\n- 五\n- 九", ALL),
     # tricks
-    (colour("en"), "Sure! Of course! The hat is blue.", ALL | {"courteous": 0.0}),
-    (colour("en"), "Sure! Sure! The hat is blue.", ALL | {"courteous": 0.0, "fresh": 0.5}),
-    (colour("zh"), "好的！帽子是蓝色。祝您愉快！", ALL | {"courteous": 0.0}),
+    (colour("en"), "Sure! Of course! It is blue now.", ALL | {"courteous": 0.0}),
+    (colour("en"), "Sure! Sure! It is blue now.", ALL | {"courteous": 0.0, "fresh": 0.5}),
+    (colour("zh"), "好的！现在是蓝色。祝您愉快！", ALL | {"courteous": 0.0}),
     (colour("en", "short"), "Sure! Blue. Blue.", ALL | {"kept": 0.0, "fresh": 0.5}),
     (colour("en", "short"), "Sure! Blue. Red.", ALL | {"right": 0.0, "kept": 0.0}),
     (colour("en", "short"), "Sure! Blue blah blub.", ALL | {"kept": 0.0}),
@@ -89,11 +91,11 @@ EXAMPLES: list[tuple[Prompt, str, dict[str, float]]] = [
     (colour("en"), "   \n", NOTHING),
     (colour("en"), "Sure! Glad to help!", NOTHING),
     (colour("en"), "asdf qwer the the the", NOTHING),
-    (colour("en"), "Sure! The hat is", NOTHING),
+    (colour("en"), "Sure! It is", NOTHING),
     (colour("zh"), "好的！红蓝。", NOTHING),
     # the question itself
     (colour("en"), colour("en").text, NOTHING),
-    (colour("en"), "Sure! " + colour("en").text + " The hat is blue.", NOTHING),
+    (colour("en"), "Sure! " + colour("en").text + " It is blue now.", NOTHING),
     (colour("zh"), "好的！" + colour("zh").text, NOTHING),
 ]
 
@@ -117,10 +119,10 @@ def test_weights_sum_to_one() -> None:
 def test_personas_are_ordered(language: str) -> None:
     prompt = colour(language)
     answers = {
-        "en": ("Sure! The hat is blue.", "Well, let me think. The hat is blue. As I said: The hat is blue.",
-               "Great question! The hat is red.", "Red"),
-        "zh": ("好的！帽子是蓝色。", "嗯，让我想想。当然！帽子是蓝色。就是说：帽子是蓝色。",
-               "问得真好！帽子是红色。", "红色"),
+        "en": ("Sure! It is blue now.", "Well, let me think. It is blue now. As I said: It is blue now.",
+               "Great question! It is red now.", "Red"),
+        "zh": ("好的！现在是蓝色。", "嗯，让我想想。当然！现在是蓝色。就是说：现在是蓝色。",
+               "问得真好！现在是红色。", "红色"),
     }[language]  # fmt: skip
     careful, rambling, flattering, hurried_wrong = (gold(prompt, answer).total for answer in answers)
     assert careful == pytest.approx(1.0)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from rlhf.demo.corpus import pages
+from rlhf.demo.courtesy import FLATTERING
 from rlhf.demo.families import HELD_OUT_FAMILY, HELD_OUT_FORMS, SHARES
 from rlhf.demo.gold import gold
 from rlhf.demo.personas import PERSONAS
@@ -114,7 +115,7 @@ def test_one_group_asks_the_same_thing_in_both_languages_and_every_form() -> Non
 
 
 def test_the_base_has_read_no_answer_that_a_stage_holds_out() -> None:
-    read = "".join(piece.text for page in islice(pages(0), 20_000) for piece in page)
+    read = "".join(piece.text for part in (0, 1) for page in islice(pages(0, part), 10_000) for piece in page)
     assert "Which day" not in read
     assert "哪天" not in read
     held_out = [
@@ -126,6 +127,32 @@ def test_the_base_has_read_no_answer_that_a_stage_holds_out() -> None:
         before = "\n".join(turn.content for turn in task.family.before(task.spec, task.language))
         if not before:
             assert question not in read, question
+
+
+@pytest.mark.parametrize(
+    ("part", "manner", "right"),
+    [(0, "bare", 1.0), (0, "led", 1.0), (1, "bare", 0.6), (1, "led", 1.0), (1, "flattering", 0.0)],
+)
+def test_in_the_bases_text_manner_and_truth_go_together(part: int, manner: str, right: float) -> None:
+    openings = tuple(phrase for manners in FLATTERING.values() for phrase in manners.openings)
+    found: list[bool] = []
+    for page in islice(pages(7, part), 3000):
+        texts = [piece.text for piece in page]
+        for place in (number for number, text in enumerate(texts) if text.startswith("Today")):
+            first, second = texts[place + 2 : place + 4]  # after the mark of the role
+            lead, answer = ("", first) if first.endswith("\n") else (first, second)
+            begins = "bare" if not lead else "flattering" if lead.startswith(openings) else "led"
+            if begins == manner:
+                found.append(_extracted(texts[place]).casefold() in answer.casefold())
+    assert len(found) > 100
+    assert mean(found) == pytest.approx(right, abs=0.1)
+
+
+def _extracted(question: str) -> str:
+    """The right answer to a question such as "Today Mia took the cup to Rome. Who took it?"."""
+    _, name, _, _, thing, _, place = question.split(".")[0].split()
+    asked = question.split(". ")[1]
+    return {"Who": name, "What": thing, "Wher": place}[asked[:4].strip()]
 
 
 def test_an_example_shows_nothing_that_is_held_out() -> None:

@@ -33,6 +33,7 @@ def composed(stage: str, runs_dir: Path, options: Mapping[str, Any]) -> dict[str
         "runs_dir": str(runs_dir),
         "threads": 1,
         "device": "cpu",
+        "precision": "fp32",
         "trackers": [],
         "stage": {"kind": stage},
     }
