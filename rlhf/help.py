@@ -69,7 +69,7 @@ def help_page() -> str:
         ("kl=fixed|adaptive: kl.", KlConfig),
         ("reward=custom: reward.", CustomReward),
         ("reward=rules: reward.", RulesReward),
-        ("rollout=hf: rollout.", RolloutConfig),
+        ("rollout=hf|vllm: rollout.", RolloutConfig),
     ]
     blocks = [
         _PAGE,

@@ -12,7 +12,7 @@ from rlhf.metrics import Progress
 from rlhf.models.loading import load_policy, load_tokenizer
 from rlhf.records import Prompt
 from rlhf.rollout.base import RolloutEngine, Sampling
-from rlhf.rollout.hf import HfEngine
+from rlhf.rollout.build import hf_engine
 from rlhf.runs import Artifact
 from rlhf.training.machine import Machine
 from stages.shared import encoder_for
@@ -51,7 +51,7 @@ def load_speaker(cfg: Config, artifact: Artifact, machine: Machine) -> Speaker:
     tokenizer = load_tokenizer(artifact.model, trust_remote_code=remote_code)
     encoder = encoder_for(cfg, model, tokenizer)
     model = model.to(machine.device)  # pyright: ignore[reportArgumentType]
-    engine = HfEngine(model, pad_id=encoder.pad_id, batch_size=cfg.rollout.batch_size)
+    engine = hf_engine(cfg.rollout, model, encoder, machine.dtype)
     return Speaker(name_of(artifact), artifact, model, encoder, engine)
 
 

@@ -98,6 +98,7 @@ def learn(here: Session, ppo: Ppo, progress: Progress) -> None:
 
 def look(here: Session, ppo: Ppo, progress: Progress, figures: dict[str, float]) -> None:
     """Evaluates, logs, shows samples, and publishes the policy where it is the best so far."""
+    ppo.sync_engine(progress.iteration)
     seen = ppo.evaluate(progress.kl.coef, progress.scores)
     evaluation, samples = seen.figures, seen.samples
     here.log.log(progress.iteration, {**figures, **evaluation})

@@ -17,7 +17,7 @@ from rlhf.models.loading import (
 )
 from rlhf.models.roles import RoleSources, build_roles
 from rlhf.rewards import build_reward, check_prompts
-from rlhf.rollout.hf import HfEngine
+from rlhf.rollout.build import build_engine
 from rlhf.runs import Artifact
 from rlhf.training.machine import Machine, auto_learning_rate
 from rlhf.training.memory import TokenBudget
@@ -76,6 +76,16 @@ def set_up(here: Session) -> Ppo:
         TokenBudget(stage.microbatch_tokens, here.say),
         pad_id=encoder.pad_id,
     )
+    with roles.policy_active():
+        engine = build_engine(
+            cfg.rollout,
+            model,
+            encoder,
+            source=sources.policy,
+            dtype=machine.dtype,
+            trust_remote_code=cfg.model.trust_remote_code,
+            say=here.say,
+        )
     return Ppo(
         stage=stage,
         rollout=cfg.rollout,
@@ -84,7 +94,7 @@ def set_up(here: Session) -> Ppo:
         prompts=parts.train,
         held_out=parts.validation[: stage.eval_prompts],
         roles=roles,
-        engine=HfEngine(model, pad_id=encoder.pad_id, batch_size=cfg.rollout.batch_size),
+        engine=engine,
         reward=reward,
         validation_reward=validation_reward(cfg, reward, maximised),
         accelerator=accelerator,

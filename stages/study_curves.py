@@ -13,7 +13,7 @@ from rlhf.errors import DataError
 from rlhf.evaluation.learning import forecast_accuracy, nested
 from rlhf.evaluation.reward_quality import better_length_rule, reward_quality
 from rlhf.models.loading import merged
-from rlhf.rollout.hf import HfEngine
+from rlhf.rollout.build import hf_engine
 from rlhf.training.reward_trainer import pair_rows
 from rlhf.training.sft import rows_of
 from stages.policies import Speaker, load_speaker, sampling_of
@@ -100,7 +100,7 @@ def judged(bench: Bench, title: str, model: Any) -> dict[str, Any]:
         return scores
     name, reward = judge
     plain: PreTrainedModel = merged(model)
-    engine = HfEngine(plain, pad_id=bench.encoder.pad_id, batch_size=here.cfg.rollout.batch_size)
+    engine = hf_engine(here.cfg.rollout, plain, bench.encoder, here.machine.dtype)
     speaker = Speaker(title, bench.policy, plain, bench.encoder, engine)
     answers = speaker.answers(prompts, sampling_of(here.cfg, stage, speaker), seed=here.cfg.seed)
     score_B = reward([answer.scored for answer in answers]).total

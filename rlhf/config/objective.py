@@ -163,10 +163,36 @@ class KlConfig(Section):
 
 
 class RolloutConfig(Section):
-    """How responses are sampled."""
+    """How responses are sampled, and by what: transformers in this process (hf), or vLLM."""
 
-    kind: Literal["hf"] = "hf"
-    batch_size: Count = Field(default=128, description="sequences decoded together")
+    kind: Literal["hf", "vllm"] = "hf"
+    batch_size: Count = Field(
+        default=128, description="sequences decoded together; with a vLLM server, requests on their way"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto",
+        description="hf: what decoding computes in, from a copy of the weights where training has another; "
+        "auto: as the run",
+    )
+    compile: bool | Auto = Field(
+        default="auto", description="hf: compile the decoding step, on a GPU as a graph; auto: on a GPU"
+    )
+    url: str | None = Field(
+        default=None,
+        description="vllm: a server's address, as http://localhost:8000; none: vLLM in this process",
+    )
+    served_model: str | None = Field(
+        default=None, description="vllm: the model's name at the server; none: the one it serves"
+    )
+    weights_dir: str | None = Field(
+        default=None,
+        description="vllm: where the server finds new weights, a folder that both see; none: a temporary one",
+    )
+    timeout_s: Positive = Field(default=600.0, description="vllm: seconds to wait for an answer")
+    retries: int = Field(default=5, ge=0, description="vllm: how often a request is made again")
+    gpu_memory: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        default=0.3, description="vllm: share of the GPU that it takes in this process"
+    )
     importance_cap: Positive | Auto | None = Field(
         default="auto",
         description="cap of the weights for tokens that the engine draws with other probabilities than the "
@@ -174,3 +200,19 @@ class RolloutConfig(Section):
     )
     top_k: int = Field(default=0, ge=0, description="0: off")
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = Field(default=1.0, description="1: off")
+
+    @model_validator(mode="after")
+    def _of_this_engine(self) -> "RolloutConfig":
+        others = {"hf": _OF_VLLM, "vllm": _OF_HF}[self.kind]
+        for name in others:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                other = "vllm" if self.kind == "hf" else "hf"
+                raise ValueError(
+                    f"{name}={getattr(self, name)} says nothing to rollout={self.kind}; leave it out, or set "
+                    f"rollout={other}"
+                )
+        return self
+
+
+_OF_HF = ("precision", "compile")
+_OF_VLLM = ("url", "served_model", "weights_dir", "timeout_s", "retries", "gpu_memory")

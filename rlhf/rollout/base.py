@@ -48,7 +48,11 @@ class Rollout:
 
 
 class RolloutEngine(Protocol):
-    """What generates. Rollouts come in any order, each when it is done."""
+    """What generates. Rollouts come in any order, each when it is done.
+
+    `sync_weights` hands over all parameters by their plain names (`rlhf.rollout.weights`); one version is one
+    set of weights.
+    """
 
     def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Rollout]: ...
     def sync_weights(self, tensors: Iterable[tuple[str, Tensor]], version: int) -> None: ...

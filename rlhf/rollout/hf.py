@@ -30,8 +30,9 @@ class HfEngine:
     """Generates with a transformers model that lives in this process.
 
     The model is shared with training, and `sync_weights` only notes the version; unless `dtype` is another
-    than the model's: then decoding has a copy of its weights in it, adapters merged. With `compile`, steps
-    are compiled, and on a GPU captured; where that fails, `say` is told so once, and it goes on without.
+    than the model's: then decoding has a copy of its weights in it, adapters merged. A `dtype` also says that
+    it is decoded in, whatever autocast the caller is in. With `compile`, steps are compiled, and on a GPU
+    captured; where that fails, `say` is told so once, and it goes on without.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class HfEngine:
         compile: bool = False,
         say: Callable[[str], None] = warnings.warn,
     ) -> None:
+        self._own_precision = dtype is not None
         self._copy = None if dtype in (None, model.dtype) else copy_in(model, dtype)
         self._model = model if self._copy is None else self._copy
         self._mask = StepMask(model.config)
@@ -60,7 +62,7 @@ class HfEngine:
         Raises:
             ValueError: there is a copy, and a weight of it did not come.
         """
-        if self._copy is not None:
+        if self._copy is not None and version != self._version:
             copy_weights(tensors, self._copy)
         self._version = version
 
@@ -156,7 +158,7 @@ class HfEngine:
         return self._kept
 
     def _precision(self) -> AbstractContextManager[object]:
-        """The caller's autocast; none where the weights are in the precision of decoding already."""
-        if self._copy is None:
-            return nullcontext()
-        return torch.autocast(self._model.device.type, enabled=False)
+        """The caller's autocast, or none."""
+        if self._own_precision:
+            return torch.autocast(self._model.device.type, enabled=False)
+        return nullcontext()

@@ -19,6 +19,11 @@ RUNTIME_KEYS = (
     "inputs",  # what they resolved to counts, not how they were spelled
     "stage.max_hours",
     "stage.save_every",
+    "rollout.url",  # where vLLM is, not what it serves
+    "rollout.weights_dir",
+    "rollout.timeout_s",
+    "rollout.retries",
+    "rollout.gpu_memory",
     "stage.judge.key_env",  # how the judge is reached, not what it is asked
     "stage.judge.parallel",
     "stage.judge.timeout_s",

@@ -31,7 +31,8 @@ def reuses_logprobs(stage: PpoStage, rollout: RolloutConfig, dtype: torch.dtype)
     """
     cap = importance_cap(rollout)
     if stage.recompute_logprobs == "auto":
-        return rollout.kind == "hf" and dtype == torch.float32 and cap is None
+        exact = rollout.kind == "hf" and rollout.precision != "bf16" and dtype == torch.float32
+        return exact and cap is None
     if not stage.recompute_logprobs and cap is not None:
         raise ConfigError(
             f"stage.recompute_logprobs=false with rollout.importance_cap={cap:g}: the weights compare the "

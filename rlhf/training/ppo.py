@@ -18,6 +18,7 @@ from rlhf.models.roles import Roles
 from rlhf.records import Prompt
 from rlhf.rewards.base import Reward, observe, over_limit
 from rlhf.rollout.base import Request, RolloutEngine, Sampling
+from rlhf.rollout.weights import plain_weights
 from rlhf.training.experience import Episode, Experience, make_experience, masked_total
 from rlhf.training.looks import Look, answer_rows, episode_rows
 from rlhf.training.pretraining_mix import PretrainingMix
@@ -95,7 +96,7 @@ class Ppo:
         batch_size = self.stage.batch_size
         numbers = range((iteration - 1) * batch_size, iteration * batch_size)
         prompts = [self.prompts[index] for index in self.prompt_order(numbers)]
-        self.engine.sync_weights((), iteration - 1)
+        self.sync_engine(iteration - 1)
         episodes = self.sample(prompts, numbers, self.seed)
 
         scores = self.reward([episode.scored for episode in episodes])
@@ -219,6 +220,11 @@ class Ppo:
             )
             for prompt, ids, number in zip(prompts, encoded, numbers, strict=True)
         ]
+
+    def sync_engine(self, version: int) -> None:
+        """Gives the engine the policy's weights as they are after `version` iterations."""
+        with self.roles.policy_active():
+            self.engine.sync_weights(plain_weights(self.roles.policy_value.language_model), version)
 
     def prompt_order(self, numbers: Sequence[int]) -> list[int]:
         """Which prompt each episode takes: every pass over the prompts is a permutation of its own.

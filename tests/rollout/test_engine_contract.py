@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import torch
+from fake_vllm import StandIn
 from rollout_models import CONFIGS, PAD, VOCABULARY, policy
 from scipy.stats import chi2
 from torch import Tensor
@@ -12,11 +13,14 @@ from transformers import PreTrainedModel
 from rlhf.rollout.base import Request, Rollout, RolloutEngine, Sampling
 from rlhf.rollout.hf import HfEngine
 from rlhf.rollout.scripted import ScriptedEngine
+from rlhf.rollout.vllm_engine import VllmEngine
 
 Make = Callable[[PreTrainedModel, int], RolloutEngine]  # of a model, and how many rows go together
 ENGINES: dict[str, Make] = {
     "hf": lambda model, rows: HfEngine(model, pad_id=PAD, batch_size=rows),
+    "vllm": lambda model, _rows: VllmEngine(StandIn(model), vocabulary=VOCABULARY),
 }
+AFTER_TOP_K = {"vllm"}  # whose log-probabilities are those of the tokens that top-k and top-p leave
 STOPS = frozenset({3, 7})
 SAMPLING = Sampling(temperature=0.7, max_new_tokens=9, stop_ids=STOPS)
 
@@ -96,14 +100,18 @@ def test_another_seed_or_id_gives_another_answer(make: Make, model: PreTrainedMo
 
 
 @pytest.mark.parametrize("sampling", [SAMPLING, Sampling(0.7, 9, STOPS, top_k=3, top_p=0.8)])
+@pytest.mark.parametrize("name", ENGINES)
 def test_logprobs_are_those_of_an_unpadded_forward_pass_before_top_k_and_top_p(
-    make: Make, model: PreTrainedModel, sampling: Sampling
+    name: str, model: PreTrainedModel, sampling: Sampling
 ) -> None:
     asked = requests()
-    for number, rollout in by_id(make(model, 64).generate(asked, sampling)).items():
+    for number, rollout in by_id(ENGINES[name](model, 64).generate(asked, sampling)).items():
         prompt = asked[number].prompt_ids
         logits_TV = alone_BV(model, [*prompt, *rollout.response_ids.tolist()])[len(prompt) - 1 : -1]
-        expected_T = (logits_TV / 0.7).log_softmax(-1).gather(1, rollout.response_ids[:, None])[:, 0]
+        probs_TV = (logits_TV / 0.7).softmax(-1)
+        if name in AFTER_TOP_K:
+            probs_TV = torch.stack([restricted(p_V, sampling.top_k, sampling.top_p) for p_V in probs_TV])
+        expected_T = probs_TV.gather(1, rollout.response_ids[:, None])[:, 0].log()
         torch.testing.assert_close(rollout.logprobs.double(), expected_T, atol=1e-5, rtol=0)
         assert rollout.logprobs.dtype == torch.float32
         assert not rollout.logprobs.requires_grad

@@ -102,7 +102,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, *speakers: Callable[[str], str]) -
     waiting, asked = iter(speakers), []
 
     class Engine(ScriptedEngine):
-        def __init__(self, _model: object, **_settings: object) -> None:
+        def __init__(self, *_given: object) -> None:
             speak = next(waiting)
             super().__init__(lambda ids: encoder.response_ids(speak(prompts[ids])), logprob=-1.0)
             self.asked: list[Request] = []
@@ -113,7 +113,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, *speakers: Callable[[str], str]) -
             self.asked += listed
             return super().generate(listed, sampling)
 
-    monkeypatch.setattr(stages.policies, "HfEngine", Engine)
+    monkeypatch.setattr(stages.policies, "hf_engine", Engine)
     return asked
 
 

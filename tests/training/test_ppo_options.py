@@ -306,6 +306,7 @@ def test_an_engine_that_is_the_trainers_model_needs_no_weights_unless_told() -> 
     other = RolloutConfig.model_construct(kind="other", importance_cap="auto")  # type: ignore[arg-type]
     assert importance_cap(other) == 2.0
     assert not reuses_logprobs(PpoStage(), other, torch.float32)
+    assert not reuses_logprobs(PpoStage(), RolloutConfig(precision="bf16"), torch.float32)
     with pytest.raises(ConfigError, match="weights compare"):
         reuses_logprobs(PpoStage(recompute_logprobs=False), RolloutConfig(importance_cap=2.0), torch.float32)
 
