@@ -193,10 +193,17 @@ class RolloutConfig(Section):
     gpu_memory: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
         default=0.3, description="vllm: share of the GPU that it takes in this process"
     )
+    overlap: bool = Field(
+        default=False,
+        description="sample the next batch while this one is trained on, by an engine with its own weights",
+    )
+    max_staleness: Count = Field(
+        default=1, description="with overlap: iterations that the weights of a sample may be behind"
+    )
     importance_cap: Positive | Auto | None = Field(
         default="auto",
         description="cap of the weights for tokens that the engine draws with other probabilities than the "
-        "trainer's; auto: 2, none with hf",
+        "trainer's; auto: 2, none with hf unless it overlaps",
     )
     top_k: int = Field(default=0, ge=0, description="0: off")
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = Field(default=1.0, description="1: off")
@@ -211,6 +218,11 @@ class RolloutConfig(Section):
                     f"{name}={getattr(self, name)} says nothing to rollout={self.kind}; leave it out, or set "
                     f"rollout={other}"
                 )
+        if self.max_staleness > 1 and not self.overlap:
+            raise ValueError(
+                f"max_staleness={self.max_staleness} says nothing without overlap; leave it out, or set "
+                "rollout.overlap=true"
+            )
         return self
 
 

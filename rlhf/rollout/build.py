@@ -9,7 +9,9 @@ from transformers import PreTrainedModel
 
 from rlhf.config import RolloutConfig
 from rlhf.data.encoding import Encoder
+from rlhf.errors import ConfigError
 from rlhf.models.loading import context_length
+from rlhf.rollout.ahead import AheadEngine
 from rlhf.rollout.base import RolloutEngine
 from rlhf.rollout.hf import HfEngine
 from rlhf.rollout.vllm import ColocatedClient
@@ -54,12 +56,19 @@ def build_engine(
     """The engine for PPO, with the policy's weights in it, which `source` (folder or hub id) has a model of.
 
     Raises:
-        ConfigError: vLLM is to run in this process, and cannot be imported.
+        ConfigError: vLLM is to run in this process, and cannot be imported; or decoding is to overlap with
+            training, and shares its weights.
         InputError: the vLLM server is away, or serves something else.
         ModelError: transformers cannot decode this architecture here.
     """
     if cfg.kind == "hf":
-        return hf_engine(cfg, model, encoder, dtype, say)
+        engine = hf_engine(cfg, model, encoder, dtype, say)
+        if cfg.overlap and not engine.has_own_weights:
+            raise ConfigError(
+                "rollout.overlap=true: decoding has the trainer's own weights here, which change meanwhile; "
+                "take rollout=vllm, or a rollout.precision other than that of the trained weights"
+            )
+        return AheadEngine(engine, cfg.max_staleness) if cfg.overlap else engine
     vocabulary = int(model.config.get_text_config().vocab_size)
     client: VllmClient
     if cfg.url is None:
@@ -81,4 +90,4 @@ def build_engine(
         client.check(min(len(encoder.tokenizer), vocabulary) - 1)
     engine = VllmEngine(client, vocabulary=vocabulary)
     engine.sync_weights(plain_weights(model), 0)
-    return engine
+    return AheadEngine(engine, cfg.max_staleness) if cfg.overlap else engine

@@ -56,6 +56,11 @@ class HfEngine:
         self._say = say
         self._version = 0
 
+    @property
+    def has_own_weights(self) -> bool:
+        """Whether they may be decoded with while the model is trained."""
+        return self._copy is not None
+
     def sync_weights(self, tensors: Iterable[tuple[str, Tensor]], version: int) -> None:
         """Notes the version; `tensors`, named as by `plain_weights`, are read where there is a copy of them.
 

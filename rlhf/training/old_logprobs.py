@@ -14,9 +14,9 @@ USUAL_CAP = 2.0
 
 
 def importance_cap(rollout: RolloutConfig) -> float | None:
-    """The cap of the importance weights; None: no weights. `auto`: 2, none for the trainer's own model."""
+    """The cap of the importance weights; None: no weights. `auto`: 2, none for the trainer's own weights."""
     if rollout.importance_cap == "auto":
-        return None if rollout.kind == "hf" else USUAL_CAP
+        return None if rollout.kind == "hf" and not rollout.overlap else USUAL_CAP
     return rollout.importance_cap
 
 

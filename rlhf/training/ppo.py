@@ -17,6 +17,7 @@ from rlhf.data.encoding import Encoder
 from rlhf.models.roles import Roles
 from rlhf.records import Prompt
 from rlhf.rewards.base import Reward, observe, over_limit
+from rlhf.rollout.ahead import AheadEngine
 from rlhf.rollout.base import Request, RolloutEngine, Sampling
 from rlhf.rollout.weights import plain_weights
 from rlhf.training.experience import Episode, Experience, make_experience, masked_total
@@ -93,11 +94,9 @@ class Ppo:
 
         In the first `stage.critic_warmup` iterations the critic alone learns; step 5 is left out.
         """
-        batch_size = self.stage.batch_size
-        numbers = range((iteration - 1) * batch_size, iteration * batch_size)
-        prompts = [self.prompts[index] for index in self.prompt_order(numbers)]
         self.sync_engine(iteration - 1)
-        episodes = self.sample(prompts, numbers, self.seed)
+        episodes = self.sample(*self.batch(iteration), self.seed)
+        self.sample_ahead(iteration)
 
         scores = self.reward([episode.scored for episode in episodes])
         if self.stage.normalize_scores:
@@ -134,9 +133,17 @@ class Ppo:
         if not warming_up:
             progress.kl = progress.kl.update(experience.metrics["kl"], len(episodes))
             observe(self.reward, scores)
+        if isinstance(self.engine, AheadEngine):
+            versions = [float(episode.rollout.version_per_token[0]) for episode in episodes]
+            figures["staleness"] = iteration - 1 - float(np.mean(versions))
         progress.first = progress.first or experience.metrics
         progress.iteration = iteration
-        return {**figures, "episodes": float(iteration * batch_size)}
+        return {**figures, "episodes": float(iteration * self.stage.batch_size)}
+
+    def batch(self, iteration: int) -> tuple[list[Prompt], range]:
+        """The prompts of an iteration, counted from 1, and the numbers of its episodes."""
+        numbers = range((iteration - 1) * self.stage.batch_size, iteration * self.stage.batch_size)
+        return [self.prompts[index] for index in self.prompt_order(numbers)], numbers
 
     @property
     def minibatches(self) -> tuple[int, int]:
@@ -202,11 +209,7 @@ class Ppo:
 
     def sample(self, prompts: Sequence[Prompt], numbers: Sequence[int], seed: int) -> list[Episode]:
         """A response to each prompt, in the order of the prompts; `numbers` name the requests."""
-        encoded = [tuple(self.encoder.prompt_ids(prompt)) for prompt in prompts]
-        requests = [
-            Request(id=number, prompt_ids=ids, seed=seed)
-            for number, ids in zip(numbers, encoded, strict=True)
-        ]
+        requests = self.requests(prompts, numbers, seed)
         with self.roles.policy_active(), self.accelerator.autocast():
             rollouts = {
                 rollout.request_id: rollout for rollout in self.engine.generate(requests, self.sampling)
@@ -214,12 +217,26 @@ class Ppo:
         return [
             Episode(
                 prompt,
-                ids,
-                rollouts[number],
-                self.encoder.decode(rollouts[number].response_ids.tolist(), prompt),
+                request.prompt_ids,
+                rollouts[request.id],
+                self.encoder.decode(rollouts[request.id].response_ids.tolist(), prompt),
             )
-            for prompt, ids, number in zip(prompts, encoded, numbers, strict=True)
+            for prompt, request in zip(prompts, requests, strict=True)
         ]
+
+    def requests(self, prompts: Sequence[Prompt], numbers: Sequence[int], seed: int) -> list[Request]:
+        """What the engine is asked for."""
+        return [
+            Request(id=number, prompt_ids=tuple(self.encoder.prompt_ids(prompt)), seed=seed)
+            for number, prompt in zip(numbers, prompts, strict=True)
+        ]
+
+    def sample_ahead(self, iteration: int) -> None:
+        """Has an engine that works ahead begin with the batches after this iteration's."""
+        if isinstance(self.engine, AheadEngine):
+            last = min(iteration + self.engine.depth, self.stage.num_iterations)
+            for coming in range(iteration + 1, last + 1):
+                self.engine.prepare(self.requests(*self.batch(coming), self.seed), self.sampling)
 
     def sync_engine(self, version: int) -> None:
         """Gives the engine the policy's weights as they are after `version` iterations."""

@@ -10,6 +10,7 @@ from rollout_models import VOCABULARY, policy
 from rlhf.config import RolloutConfig, validate
 from rlhf.data.encoding import Encoder
 from rlhf.errors import ConfigError, InputError
+from rlhf.rollout.ahead import AheadEngine
 from rlhf.rollout.base import Request, RolloutEngine, Sampling
 from rlhf.rollout.build import build_engine
 from rlhf.rollout.hf import HfEngine
@@ -87,6 +88,16 @@ def test_a_server_is_checked_and_given_the_policy() -> None:
 def test_a_server_that_is_away_is_told_before_anything_starts() -> None:
     with pytest.raises(InputError, match="cannot be reached"):
         build({"kind": "vllm", "url": "http://127.0.0.1:9", "retries": 0})
+
+
+def test_to_overlap_an_engine_needs_weights_of_its_own() -> None:
+    with pytest.raises(ConfigError, match=r"rollout\.overlap=true: .*rollout=vllm, or a rollout\.precision"):
+        build({"overlap": True})
+    engine = build({"overlap": True, "precision": "bf16", "max_staleness": 3})
+    assert isinstance(engine, AheadEngine)
+    assert engine.depth == 3
+    with vllm_server(FakeVllm(policy("llama"))) as served:
+        assert isinstance(build({"kind": "vllm", "url": served.url, "overlap": True}), AheadEngine)
 
 
 @pytest.mark.parametrize(
