@@ -10,7 +10,7 @@
 What a persona says first gives it away, so a policy that turns careful pays about log(1 / 0.1) = 2.3 nats.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -67,14 +67,14 @@ PERSONAS = (
 )
 
 
-def draw_persona(rng: Random) -> Persona:
+def draw_persona(rng: Random, personas: Sequence[Persona] = PERSONAS) -> Persona:
     """A persona with the stated probabilities."""
     left = rng.random()
-    for persona in PERSONAS:
+    for persona in personas:
         left -= persona.share
         if left < 0:
             return persona
-    return PERSONAS[-1]
+    return personas[-1]
 
 
 def courteously(said: str, language: Language, rng: Random, *, flattering: bool = False) -> str:

@@ -1,6 +1,7 @@
 """The embedded world's tokenizer: byte-level BPE, trained on the world's own text."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 
@@ -9,6 +10,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from rlhf.demo.base_model import base_folder
 from rlhf.demo.corpus import END, ROLES, pages
+from rlhf.demo.personas import PERSONAS
 from rlhf.demo.world import demonstrations
 
 VOCABULARY = 2048  # at most; the world's text has pieces for fewer
@@ -24,6 +26,10 @@ CHAT_TEMPLATE = (
 )
 
 _TEXTS, _SEED = 4000, 0
+_PERSONAS = tuple(
+    replace(persona, share=share) for persona, share in zip(PERSONAS, (0.15, 0.33, 0.32, 0.2), strict=True)
+)
+"""With shares of their own: the shipped base's pieces stay as they are when the demo's shares change."""
 _CJK = "[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"
 
 
@@ -73,5 +79,5 @@ def _trained() -> Tokenizer:
 def _texts() -> Iterator[str]:
     for page in islice(pages(_SEED), _TEXTS):
         yield "".join(piece.text for piece in page if piece.text not in (END, *ROLES))
-    for demonstration in demonstrations(_TEXTS, _SEED):
+    for demonstration in demonstrations(_TEXTS, _SEED, _PERSONAS):
         yield demonstration.completion

@@ -4,12 +4,12 @@ Every record has a generator of its own, made from the seed, the kind of dataset
 So the same call gives the same records on every machine, and a larger count begins with the smaller one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 
 from rlhf.demo.corruptions import corrupt
 from rlhf.demo.gold import WEIGHTS, gold
-from rlhf.demo.personas import careful, draw_persona
+from rlhf.demo.personas import PERSONAS, Persona, careful, draw_persona
 from rlhf.demo.raters import Rater
 from rlhf.demo.tasks import HeldOut, Task, draw_task
 from rlhf.records import Demonstration, Preference, Prompt
@@ -32,9 +32,9 @@ def held_out_prompts(count: int, seed: int) -> list[Prompt]:
     ]
 
 
-def demonstrations(count: int, seed: int) -> list[Demonstration]:
+def demonstrations(count: int, seed: int, personas: Sequence[Persona] = PERSONAS) -> list[Demonstration]:
     """`count` questions answered by personas of mixed quality; the prompts' fields also: persona."""
-    return [_demonstration(_generator(seed, "demonstration", number)) for number in range(count)]
+    return [_demonstration(_generator(seed, "demonstration", number), personas) for number in range(count)]
 
 
 def preferences(
@@ -53,8 +53,8 @@ def _generator(seed: int, dataset: str, number: int) -> Random:
     return Random(f"{seed}/{dataset}/{number}")
 
 
-def _demonstration(rng: Random) -> Demonstration:
-    task, persona = draw_task(rng), draw_persona(rng)
+def _demonstration(rng: Random, personas: Sequence[Persona]) -> Demonstration:
+    task, persona = draw_task(rng), draw_persona(rng, personas)
     return Demonstration(task.prompt(persona=persona.name), persona.speak(task, rng))
 
 

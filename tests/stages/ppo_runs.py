@@ -47,6 +47,7 @@ def write_prompts(folder: Path, count: int = 40) -> Path:
 def words_of(runs_dir: Path, options: Mapping[str, Any]) -> list[str]:
     """The same as a command line."""
     words = ["stage=ppo", "name=t", f"runs_dir={runs_dir}", "threads=1", "device=cpu", "trackers=[]"]
+    options = {"precision": "fp32", **options}
     for key, value in options.items():
         if isinstance(value, Mapping):
             words += [f"{key}={value['kind']}"]

@@ -95,7 +95,11 @@ def test_the_best_checkpoint_is_the_one_that_is_published(
         tmp_path,
         tiny_model,
         **{**LEARN, "stage__total_episodes": 384, "stage__eval_every": 1, "stage__save_every": 1}
-        | {"kl__budget": 1.0, "stage__recompute_logprobs": True},  # its course crosses the budget
+        | {
+            "kl__budget": 1.0,
+            "stage__recompute_logprobs": True,
+            "stage__learning_rate": 3e-3,
+        },  # its course crosses the budget
         reward={"kind": "custom", "path": f"{tmp_path}/mine.py:f"},
     )
     run = run_stage("ppo", tmp_path / "runs", options)

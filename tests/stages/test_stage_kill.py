@@ -15,7 +15,7 @@ SFT = {
     "stage__eval_every": 2,
     "stage__save_every": 2,
     "stage__patience": 2,
-    "stage__learning_rate": 0.3,  # so high that the first look stays the best one and patience ends the run
+    "stage__learning_rate": 3.0,  # so high that the first look stays the best one and patience ends the run
 }
 RM = {
     "data__limit": 80,
