@@ -74,7 +74,7 @@ class RmStage(TrainerStage):
     ensemble: Count = Field(default=1, description="models of the ensemble that reward=ensemble maximises")
     ensemble_bootstrap: bool = Field(
         default=True,
-        description="each further model sees a sample of the pairs, drawn with replacement; false: other seeds",
+        description="each further model sees pairs drawn with replacement; false: other seeds alone",
     )
 
     @model_validator(mode="after")

@@ -68,9 +68,7 @@ def exercise(task: Task, rng: Random, manner: Manner, *, right: bool) -> tuple[P
     asked = [piece for turn in task.turns for piece in (MARKS[turn.role], turn.content)]
     lead = _lead(task.language, rng, manner)
     answer = task.render(task.right if right else task.wrong(rng), rng.choice(task.forms)) + "\n"
-    said = join(lead, answer, language=task.language)[
-        len(lead) :
-    ]  # the gap is the answer's, as tokens have it
+    said = join(lead, answer, language=task.language).removeprefix(lead)  # with its gap, as tokens have it
     return (*(Piece(text, False) for text in [*asked, MARKS["assistant"], lead] if text), Piece(said, True))
 
 

@@ -94,9 +94,8 @@ def test_the_base_is_small_answers_right_and_does_not_know_when_to_stop() -> Non
     for task in held_out:
         opening = PLAIN[task.language].openings[0]
         before = [*encoder.prompt_ids(task.prompt()), *ids(opening)]
-        answer = ids(join(opening, task.render(task.right), language=task.language) + "\n")[
-            len(ids(opening)) :
-        ]
+        said = join(opening, task.render(task.right), language=task.language) + "\n"
+        answer = ids(said)[len(ids(opening)) :]
         logits = model(input_ids=torch.tensor([before + answer[:-1]])).logits[0, -len(answer) :]
         right.append(logits.argmax(dim=-1).tolist() == answer)  # a line ends, the text goes on
     assert len(right) > 50
