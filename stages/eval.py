@@ -43,6 +43,7 @@ from stages.eval_setup import (
 )
 from stages.judges import gold_reward
 from stages.policies import Speaker, load_speaker, sampling_of
+from stages.reward_models import named_inputs
 from stages.shared import Session, experiment_of, session
 
 
@@ -63,7 +64,7 @@ def run(cfg: Config) -> Manifest:
         InputError: there is no policy, or nothing to compare it with.
         DataError: no prompt was held out.
     """
-    inputs = find_inputs(cfg.inputs, experiment_of(cfg))
+    inputs = find_inputs(cfg.inputs, experiment_of(cfg)) | named_inputs(cfg)
     data = ("prompts", "demonstrations") if reads_demonstrations(cfg) else ("prompts",)
     files = (*reward_files(cfg.reward), *rubric_files(eval_stage(cfg).judge))
     with session(cfg, inputs, data, files) as here:

@@ -9,6 +9,7 @@ from rlhf.config import Config, StudyStage, validate
 from rlhf.data.sources import local_files
 from rlhf.errors import ConfigError, InputError
 from rlhf.runs import Artifact, hash_data_files
+from stages.reward_models import named_inputs
 from stages.shared import experiment_of, source_of
 
 DATASETS = {
@@ -56,7 +57,7 @@ def find_inputs(cfg: Config) -> dict[str, Artifact]:
         check_same_data(cfg, policy, "demonstrations")
     if "preferences" in datasets_of(pieces) and reward_model.manifest:
         check_same_data(cfg, reward_model, "preferences")
-    return {"policy": policy, "reward_model": reward_model}
+    return {"policy": policy, "reward_model": reward_model} | named_inputs(cfg)
 
 
 def check_same_data(cfg: Config, artifact: Artifact, dataset: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from ppo_runs import ITERATIONS, assert_same, small
+from ppo_runs import ITERATIONS, assert_same, small, write_prompts
 from stage_runs import assert_same_runs, composed, metric_lines, run_stage
 
 from rlhf.config import Config, validate
@@ -213,3 +213,23 @@ class TestSafeInPpo:
         options = self.options(tmp_path, tiny_model, str(ensemble), rate=0.0, multiplier=3.0)
         lines = metric_lines(run_stage("ppo", tmp_path / "runs", options))[1:]
         assert [line["score/lagrange"] for line in lines] == pytest.approx([3.0] * ITERATIONS)
+
+    def test_an_evaluation_names_the_cost_model_it_scored_with(
+        self, tmp_path: Path, tiny_model: Path, ensemble: Path
+    ) -> None:
+        reward = self.options(tmp_path, tiny_model, str(ensemble))["reward"]
+        options = {
+            "inputs__policy": str(tiny_model),
+            "inputs__baseline": str(tiny_model),
+            "data__prompts": str(write_prompts(tmp_path)),
+            "data__test_fraction": 0.3,
+            "stage__num_prompts": 4,
+            "stage__response_length": 4,
+            "stage__best_of": 0,
+            "reward": reward,
+        }
+        run = run_stage("eval", tmp_path / "runs", options)
+        inputs = json.loads((run / "manifest.json").read_text())["inputs"]
+        assert Path(inputs["reward.cost"]["path"]).name == ensemble.name
+        lineage = json.loads((run / "evaluation.json").read_text())["lineage"]
+        assert any(step["role"] == "reward.cost" and step["stage"] == "rm" for step in lineage)
