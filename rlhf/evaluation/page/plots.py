@@ -120,15 +120,16 @@ def _frontier(judge: str, evaluation: Mapping[str, Any]) -> Markup:
         for row in evaluation["best_of_n"]
         if row["scores"].get(judge) is not None
     ]
-    series = [Series(name_of("best-of-n"), drawn, "other")]
+    series, on_a_line = [Series(name_of("best-of-n"), drawn, "other")], {"sft", "best-of-n"}
     if evaluation["training"] and judge in ("gold", "reward"):
         looks = [look for look in evaluation["training"]["looks"] if look[judge] is not None]
         points = [Point(_root(look["kl"]), look[judge], chosen=look["chosen"]) for look in looks]
         series.append(Series(Words("PPO's looks", "PPO 各次查看"), points))
+        on_a_line.add("ppo")
     apart = [
         Point(_root(row["kl_nats"]["estimate"]), *_three(row["scores"][judge]), name=name_of(row["method"]))
         for row in evaluation["contenders"]
-        if row["kl_nats"] and row["scores"].get(judge) and row["method"] not in ("sft", "best-of-n")
+        if row["kl_nats"] and row["scores"].get(judge) and row["method"] not in on_a_line
     ]
     series.append(Series(NO_NAME, apart, "plain", line=False))
     return chart(_by(judge), series, Frame(SQRT_KL, 400, 280, from_zero_x=True))
