@@ -114,7 +114,7 @@ def bare_steps(model: PreTrainedModel, batch: int, steps: int, context: int = 40
     def run() -> None:
         for place in range(context, context + steps):
             positions_B = torch.full_like(tokens_B, place)
-            cache.window.positions_B, cache.window.width = positions_B, place + 1
+            cache.window.step(positions_B, place + 1)
             model(
                 input_ids=tokens_B[:, None],
                 attention_mask=mask(positions_B, place + 1, model.dtype),

@@ -122,7 +122,7 @@ class HfEngine:
     def _step(self, rows: Rows, cache: SlotCache) -> Tensor:
         """Logits [B, V] of every row's next token."""
         tokens_B, positions_B = rows.inputs
-        cache.window.positions_B, cache.window.width = positions_B, rows.width
+        cache.window.step(positions_B, rows.width)
         mask = self._mask(positions_B, cache.window.width, self._model.dtype)
         inputs = {
             "input_ids": tokens_B.unsqueeze(1),

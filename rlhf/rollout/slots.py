@@ -23,8 +23,14 @@ class Window:
 
     def __init__(self) -> None:
         self.fill_rows: Tensor | None = None
-        self.positions_B: Tensor = torch.zeros(0, dtype=torch.long)
+        self.rows_B: Tensor = torch.zeros(0, dtype=torch.long)
+        self.positions_B: Tensor = self.rows_B
         self.width = 0
+
+    def step(self, positions_B: Tensor, width: int) -> None:
+        """The next tokens are the first B rows', one each."""
+        self.rows_B = torch.arange(len(positions_B), device=positions_B.device)
+        self.positions_B, self.width = positions_B, width
 
 
 class SlotLayer(CacheLayerMixin):
@@ -65,9 +71,8 @@ class SlotLayer(CacheLayerMixin):
             self.keys[window.fill_rows, :, : key_states.shape[2]] = key_states.to(self.keys.dtype)
             self.values[window.fill_rows, :, : value_states.shape[2]] = value_states.to(self.values.dtype)
             return key_states, value_states
-        place_B111 = window.positions_B.view(count, 1, 1, 1)
         for kept, new in ((self.keys, key_states), (self.values, value_states)):
-            kept[:count].scatter_(2, place_B111.expand(new.shape), new.to(kept.dtype))
+            kept[window.rows_B, :, window.positions_B] = new[:, :, 0].to(kept.dtype)
         return self.keys[:count, :, : window.width], self.values[:count, :, : window.width]
 
     def move(self, rows_M: Tensor, width: int) -> None:
