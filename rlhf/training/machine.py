@@ -49,7 +49,7 @@ def set_up_machine(cfg: Config) -> Machine:
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if use_cuda else torch.device("cpu")
     auto_bf16 = torch.cuda.is_bf16_supported() if use_cuda else _cpu_multiplies_bf16()
     use_bf16 = cfg.precision == "bf16" or (cfg.precision == "auto" and auto_bf16)
-    threads = cfg.threads or _cpus()
+    threads = cfg.threads or max(_cpus() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(not use_cuda)
     return Machine(device, torch.bfloat16 if use_bf16 else torch.float32, threads)
@@ -125,17 +125,17 @@ class Stop:
 
 
 def auto_learning_rate(stage: str, parameters: int, adapter: str) -> float:
-    """A learning rate from the model's size: falls with the number of parameters to the power of 2/3.
+    """A learning rate from the model's size: a power of the number of parameters, at most a ceiling.
 
     Anchored at a billion parameters on 2e-5 (SFT), 1.4e-5 (reward model), 3e-6 (PPO, Huang et al. 2024) and
-    2e-6 (DPO); adapters take ten times as much. Small models end at a ceiling.
+    2e-6 (DPO), and at the embedded model's 3 million by trials; adapters take ten times as much.
     """
-    at_a_billion, ceiling = {
-        "sft": (2e-5, 1e-3),
-        "rm": (1.4e-5, 1e-3),
-        "ppo": (3e-6, 2e-4),
-        "dpo": (2e-6, 2e-4),
+    at_a_billion, power, ceiling = {
+        "sft": (2e-5, 1 / 2, 1e-3),
+        "rm": (1.4e-5, 2 / 3, 1e-3),
+        "ppo": (3e-6, 2 / 3, 2e-4),
+        "dpo": (2e-6, 2 / 3, 2e-4),
     }[stage]
-    rate = at_a_billion * (1e9 / max(parameters, 1)) ** (2 / 3)
+    rate = at_a_billion * (1e9 / max(parameters, 1)) ** power
     rate = min(rate * (10.0 if adapter == "lora" else 1.0), ceiling)
     return float(f"{rate:.1e}")

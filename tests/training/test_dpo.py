@@ -218,8 +218,7 @@ def test_dropout_is_off(tmp_path: Path, encoder: Encoder) -> None:
 
 
 def test_the_learning_rate_is_a_tenth_of_sfts() -> None:
-    for parameters in (500_000_000, 7_000_000_000):
-        sft, dpo = (auto_learning_rate(stage, parameters, "none") for stage in ("sft", "dpo"))
-        assert dpo == pytest.approx(sft / 10, rel=0.06)
+    sft, dpo = (auto_learning_rate(stage, 10**9, "none") for stage in ("sft", "dpo"))
+    assert dpo == pytest.approx(sft / 10)
     assert 1e-6 < auto_learning_rate("dpo", 500_000_000, "none") < 1e-5
     assert auto_learning_rate("dpo", 10_000, "none") <= 2e-4
