@@ -12,7 +12,7 @@ SEEDS ?= 0,1,2,3,4
 PARTS := demo real kill
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 
-.PHONY: help env demo study smoke test check format acceptance $(PARTS:%=acceptance-%) optimum bench lock clean
+.PHONY: help env demo study smoke test check format acceptance $(PARTS:%=acceptance-%) optimum overoptimization bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +65,9 @@ $(PARTS:%=acceptance-%): acceptance-%: env
 
 optimum: env ## PPO against the exact optimum of small tasks, written to docs/results/; WORDS="stage.lam=0.95 ..."
 	$(OFFLINE) $(PYTHON) scripts/check_optimum.py --out docs/results $(WORDS)
+
+overoptimization: env ## gold and learnt reward against KL, best-of-n and PPO, written to docs/results/; hours; WORDS="--seeds 0 ..."
+	$(OFFLINE) $(PYTHON) scripts/study_overoptimization.py --out docs/results $(WORDS)
 
 bench: env ## PPO beside TRL 1.12.0: speed, memory, learning curves; hours, on a machine that does nothing else
 	$(PYTHON) scripts/bench_ppo.py --out docs/results --page docs/performance.md

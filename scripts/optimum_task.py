@@ -20,7 +20,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from scripts.enumeration import Level, Space, levels_of, response_logprobs
 
-SYMBOLS = "abcdefghijklmnopqrstuvwxyz"
+SYMBOLS = "abcdefghijklmnopqrstuvwxyz012345"
 WIDTH = 64
 TRAINED = ("ab", "ba")  # two symbols: after "a", a model without absolute positions could not tell a from aa
 WATCHED = "bc"  # PPO's looks want a prompt that it does not train on; nothing is measured on it
