@@ -170,10 +170,11 @@ def _sweep(command: Command, jobs: Sequence[_Job], want_traceback: bool) -> int:
 
 
 def _interrupted(reason: str) -> int:
-    print(
-        f"stopped: {reason or 'interrupted'}; the same command goes on from the last saved state",
-        file=sys.stderr,
-    )
+    if os.environ.get("RANK", "0") == "0":  # of several processes, one says it for all
+        print(
+            f"stopped: {reason or 'interrupted'}; the same command goes on from the last saved state",
+            file=sys.stderr,
+        )
     return 130
 
 
@@ -183,7 +184,9 @@ def _print_error(error: Exception, want_traceback: bool, job: str = "") -> None:
         return
     lines = [line for line in str(error).splitlines() if line.strip()]
     shown = lines[: MAX_ERROR_LINES - 1] + (["..."] if len(lines) >= MAX_ERROR_LINES else [])
-    print(f"error: {job}: " if job else "error: ", end="", file=sys.stderr)
+    rank = int(os.environ.get("RANK", "0"))  # of several processes, the main one is 0
+    who = f"process {rank}: " if rank else ""
+    print(f"{who}error: {job}: " if job else f"{who}error: ", end="", file=sys.stderr)
     print("\n  ".join(shown), file=sys.stderr)
 
 

@@ -78,6 +78,8 @@ def unreached(folder: Path, options: dict[str, tuple[str, ...]]) -> Iterator[str
     known = {f"{group}/{name}" for group, names in options.items() for name in names} | {"config"}
     known |= {f"preset/{stage}/{name}" for stage in options["stage"] for name in options["preset"]}
     for path in sorted(folder.rglob("*.yaml")):
+        if path.parent.name == "accelerate":  # for `accelerate launch`, which reads it itself
+            continue
         if path.relative_to(folder).with_suffix("").as_posix() not in known:
             yield f"{path.relative_to(folder.parent)}: no option takes it in"
 

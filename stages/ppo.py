@@ -20,6 +20,7 @@ from rlhf.training.forecast import forecast
 from rlhf.training.looks import EPISODES, LOOKS, add_rows
 from rlhf.training.machine import Stop
 from rlhf.training.ppo import Ppo, Progress, is_better, kl_controller
+from rlhf.training.sharding import whole_weights
 from stages.ppo_setup import set_up
 from stages.reward_models import named_inputs
 from stages.shared import Session, experiment_of, session
@@ -40,7 +41,7 @@ def run(cfg: Config) -> Manifest:
             here.say(forecast(ppo))
             look(here, ppo, progress, {})
         learn(here, ppo, progress)
-        return finish(here, ppo, progress)
+        return here.processes.from_main(lambda: finish(here, ppo, progress))
 
 
 def find_inputs(cfg: Config) -> dict[str, Artifact]:
@@ -71,7 +72,10 @@ def learn(here: Session, ppo: Ppo, progress: Progress) -> None:
     """
     stage, total = ppo.stage, ppo.stage.num_iterations
     stop = Stop(stage.max_hours)
-    with stop.listening(), Bar("PPO", total, start=progress.iteration) as bar:
+    with (
+        stop.listening(),
+        Bar("PPO", total, start=progress.iteration, console=here.console_of_bar) as bar,
+    ):
         for iteration in range(progress.iteration + 1, total + 1):
             if progress.ended:
                 return
@@ -90,10 +94,11 @@ def learn(here: Session, ppo: Ppo, progress: Progress) -> None:
             shown = ("score", "kl", "length", "entropy", "clip_fraction")
             bar.update(iteration, {name: figures[name] for name in shown})
             ends |= bool(progress.ended)
-            if iteration % stage.save_every == 0 or ends or stop.reason:
+            stopped = here.processes.any_reason(stop.reason)
+            if iteration % stage.save_every == 0 or ends or stopped:
                 ppo_state.save(here.run, ppo, progress, here.log)
-            if stop.reason and not ends:
-                raise KeyboardInterrupt(stop.reason)
+            if stopped and not ends:
+                raise KeyboardInterrupt(stopped)
 
 
 def look(here: Session, ppo: Ppo, progress: Progress, figures: dict[str, float]) -> None:
@@ -120,9 +125,13 @@ def look(here: Session, ppo: Ppo, progress: Progress, figures: dict[str, float])
 def publish(here: Session, ppo: Ppo) -> None:
     """Writes `model/`, merged and plain, and beside it `adapter/` where one is trained."""
     policy, encoder = ppo.roles.policy_value.policy, ppo.encoder
+    weights = whole_weights(policy, keep=here.processes.is_main) if here.processes.sharded else None
     with ppo.roles.policy_active():
         here.run.publish(
-            "model", lambda folder: save_plain(policy, encoder.tokenizer, folder, stop_ids=encoder.stop_ids)
+            "model",
+            lambda folder: save_plain(
+                policy, encoder.tokenizer, folder, stop_ids=encoder.stop_ids, weights=weights
+            ),
         )
         if here.cfg.model.adapter != "none":
             base = here.inputs["policy"]
@@ -172,7 +181,12 @@ def finish(here: Session, ppo: Ppo, progress: Progress) -> Manifest:
     return here.run.finish(
         "policy",
         metrics=metrics | {"iteration": best["iteration"], "warnings": sorted(progress.warned)},
-        resolved=here.machine.resolved | {"learning_rate": ppo.learning_rate, "roles": ppo.roles.form},
+        resolved=here.machine.resolved
+        | {
+            "learning_rate": ppo.learning_rate,
+            "roles": ppo.roles.form,
+            "processes": here.processes.count,
+        },
         seed=here.cfg.seed,
         base_model=policy.manifest.base_model if policy.manifest else policy.path,
         tokenizer_sha256=tokenizer_sha256(here.run.path / "model"),

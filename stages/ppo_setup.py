@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
 
 from rlhf.config import Config, PpoStage
 from rlhf.data.encoding import Encoder
@@ -18,6 +19,7 @@ from rlhf.models.loading import (
 from rlhf.models.roles import RoleSources, build_roles
 from rlhf.rewards import build_reward, check_prompts
 from rlhf.rollout.build import build_engine
+from rlhf.rollout.weights import copy_in
 from rlhf.runs import Artifact
 from rlhf.training.machine import Machine, auto_learning_rate
 from rlhf.training.memory import TokenBudget
@@ -26,6 +28,7 @@ from rlhf.training.ppo import Ppo
 from rlhf.training.pretraining_mix import PretrainingMix, encode_demonstrations
 from rlhf.training.prompt_order import ppo_seed
 from rlhf.training.seeds import sub_seed
+from rlhf.training.sharding import shard
 from rlhf.training.update import PpoUpdater, parameter_groups
 from stages.reward_models import Maximised, validation_reward
 from stages.shared import Session, encoder_for, load_demonstrations, load_prompts, source_of
@@ -60,26 +63,33 @@ def set_up(here: Session) -> Ppo:
     reward = build_reward(cfg.reward, maximised)
     check_prompts(reward, [*parts.train, *parts.validation])
 
+    check_processes(here)
     accelerator = new_accelerator(machine)
+    decoder = None
+    if here.processes.sharded:
+        decoder = copy_in(model, machine.dtype)
+        shard(roles.policy_value, machine.device, here.processes.count)
     rate = stage.learning_rate
     if rate == "auto":
         rate = auto_learning_rate("ppo", parameter_count(model), cfg.model.adapter)
     groups = parameter_groups(roles.policy_value)
     optimizer = torch.optim.AdamW(groups, lr=rate, eps=stage.adam_eps, weight_decay=0.0)
-    module, prepared = accelerator.prepare(roles.policy_value, optimizer)
+    # a module that is sharded is only given its precision
+    module = accelerator.prepare_model(roles.policy_value, evaluation_mode=here.processes.sharded)
+    prepared = accelerator.prepare(optimizer)
     updater = PpoUpdater(
         accelerator,
         module,
         prepared,
         roles,
         stage,
-        TokenBudget(stage.microbatch_tokens, here.say),
+        TokenBudget(stage.microbatch_tokens, here.say, here.processes),
         pad_id=encoder.pad_id,
     )
     with roles.policy_active():
         engine = build_engine(
             cfg.rollout,
-            model,
+            decoder or model,
             encoder,
             source=sources.policy,
             dtype=machine.dtype,
@@ -107,7 +117,28 @@ def set_up(here: Session) -> Ppo:
         mix=find_mix(here, encoder) if stage.ptx_coef else None,
         reuse_logprobs=reuses_logprobs(stage, cfg.rollout, machine.dtype),
         importance_cap=importance_cap(cfg.rollout),
+        processes=here.processes,
+        decoder=decoder,
     )
+
+
+def check_processes(here: Session) -> None:
+    """ConfigError where the work cannot be shared by as many processes as were started."""
+    count, stage = here.processes.count, here.cfg.stage
+    assert isinstance(stage, PpoStage)
+    if stage.minibatch_size % count:
+        raise ConfigError(
+            f"stage.minibatch_size={stage.minibatch_size} cannot be shared by {count} processes; take a "
+            f"multiple of {count}, such as stage.minibatch_size={-(-stage.minibatch_size // count) * count}, "
+            "that divides stage.batch_size"
+        )
+    if count > 1 and here.cfg.rollout.kind != "hf":
+        raise ConfigError(f"rollout={here.cfg.rollout.kind} works with one process, not {count}; rollout=hf")
+    if here.processes.sharded and here.cfg.model.adapter != "none":
+        raise ConfigError(
+            f"model.adapter={here.cfg.model.adapter} trains few weights, which are not sharded; take "
+            "configs/accelerate/ddp.yaml, or model.adapter=none"
+        )
 
 
 def find_mix(here: Session, encoder: Encoder) -> PretrainingMix:
@@ -133,7 +164,11 @@ def new_accelerator(machine: Machine) -> Accelerator:
     """An accelerator of this run's own: a sweep's jobs share a process, and may differ in precision."""
     AcceleratorState._reset_state(reset_partial_state=True)  # pyright: ignore[reportPrivateUsage]
     mixed = "bf16" if machine.dtype == torch.bfloat16 else "no"
-    return Accelerator(mixed_precision=mixed, cpu=machine.device.type == "cpu")
+    return Accelerator(
+        mixed_precision=mixed,
+        cpu=machine.device.type == "cpu",
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],  # which are constants
+    )
 
 
 def find_sources(here: Session) -> RoleSources:

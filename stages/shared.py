@@ -1,8 +1,9 @@
 """What the stages share: their data, the base model, and the session around a run."""
 
+import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -25,11 +26,13 @@ from rlhf.data.splits import split
 from rlhf.demo import world
 from rlhf.demo.base_model import base_folder
 from rlhf.demo.raters import Rater
-from rlhf.metrics import MetricsLog
+from rlhf.errors import ConfigError
+from rlhf.metrics import JoinedLog, MetricsLog
 from rlhf.models.loading import context_length, load_policy, load_tokenizer
 from rlhf.records import Demonstration, Preference, Prompt
-from rlhf.runs import Artifact, Experiment, Run, identity
+from rlhf.runs import Artifact, Experiment, JoinedRun, Opened, Run, identity, opened
 from rlhf.training.machine import Machine, set_up_machine
+from rlhf.training.processes import Processes, join
 from rlhf.training.trackers import TrackedRun, make_trackers
 
 T = TypeVar("T", Demonstration, Preference, Prompt)
@@ -44,6 +47,8 @@ READ_BY = {
     "study": ("reward", "rollout", "world"),
 }
 """Sections of the configuration that only some stages read."""
+SHARED_WORK = ("ppo",)
+"""Stages that several processes can work on."""
 console = Console(stderr=True)
 
 
@@ -66,6 +71,12 @@ class Session:
     inputs: Mapping[str, Artifact]
     machine: Machine
     log: MetricsLog
+    processes: Processes = field(default_factory=Processes)
+
+    @property
+    def console_of_bar(self) -> Console | None:
+        """Where progress goes: as ever in the main process, nowhere in the others."""
+        return None if self.processes.is_main else console
 
     def say(self, text: str) -> None:
         """A line on the console, marked with the stage."""
@@ -79,8 +90,15 @@ def session(
     """Opens (or resumes, or finds finished) the run of this command; says which.
 
     `data` names the datasets that the stage reads ("demonstrations", "preferences", "prompts"); `more_files`
-    are other files that decide the result. Raises RunError when another process works on it.
+    are other files that decide the result. Of several processes that a launcher started, the main one opens
+    the run and writes; the others join it.
+
+    Raises:
+        ConfigError: several processes, and the stage is not for them.
+        RunError: another command works on the run, or another of its processes has ended.
     """
+    processes = _meet(cfg)
+    console.quiet = not processes.is_main  # one speaks
     experiment = experiment_of(cfg)
     config = cfg.model_dump(mode="json")
     sources = [source for name in data if (source := source_of(cfg, name))]
@@ -94,21 +112,55 @@ def session(
             highlight=False,
             soft_wrap=True,
         )
-    with experiment.open(cfg.stage.kind, identity=key, config=config, inputs=inputs, data_files=files) as run:
+
+    def open_run() -> Run:
+        return experiment.open(cfg.stage.kind, identity=key, config=config, inputs=inputs, data_files=files)
+
+    with processes.ending_together(), _entered(processes, open_run) as run:
         state = "is finished already" if run.finished else "goes on" if run.resumed else "starts"
         console.print(f"{cfg.stage.kind}: {run.path} {state}", markup=False, highlight=False, soft_wrap=True)
         machine = set_up_machine(cfg)
         if run.finished:
-            yield Session(cfg, run, inputs, machine, MetricsLog(run.metrics_path))
+            log = MetricsLog(run.metrics_path) if processes.is_main else JoinedLog(run.metrics_path)
+            yield Session(cfg, run, inputs, machine, log, processes)
             return
         saved = run.latest_state()
         first_step = None if not run.resumed else saved[0] + 1 if saved else 0
         tracked = TrackedRun(run.trackers_path, cfg.name, run.path.name, config, first_step)
-        log = MetricsLog(run.metrics_path, make_trackers(cfg.trackers, tracked))
+        log = (
+            MetricsLog(run.metrics_path, make_trackers(cfg.trackers, tracked))
+            if processes.is_main
+            else JoinedLog(run.metrics_path)
+        )
         try:
-            yield Session(cfg, run, inputs, machine, log)
+            yield Session(cfg, run, inputs, machine, log, processes)
         finally:
             log.close()
+
+
+def _meet(cfg: Config) -> Processes:
+    """The processes that share the work; ConfigError for a stage that is made by one."""
+    count, kind = int(os.environ.get("WORLD_SIZE", "1")), cfg.stage.kind
+    if count == 1:
+        return Processes()
+    if kind not in SHARED_WORK:
+        raise ConfigError(
+            f"stage={kind} works in one process, and {count} were started; run it by itself, as in "
+            f"`python -m rlhf.run stage={kind}`, and {' and '.join(SHARED_WORK)} alone under a launcher"
+        )
+    return join(set_up_machine(cfg).device)
+
+
+def _entered(processes: Processes, open_run: Callable[[], Run]) -> Run:
+    """The run, which the main process opens and the others join."""
+    mine: list[Run] = []
+
+    def open_here() -> Opened:
+        mine.append(open_run())
+        return opened(mine[0])
+
+    told = processes.from_main(open_here)
+    return mine[0] if mine else JoinedRun(told)
 
 
 def experiment_of(cfg: Config) -> Experiment:

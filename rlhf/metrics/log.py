@@ -116,6 +116,26 @@ class MetricsLog:
             raise
 
 
+class JoinedLog(MetricsLog):
+    """The log of a run that another process writes: takes figures as `MetricsLog` does, and keeps none."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens nothing."""
+        self.path = path
+        self.trackers = ()
+        self._descriptor = -1
+
+    def log(self, step: int, values: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def position(self) -> int:
+        """Of no file."""
+        return 0
+
+    def rewind(self, position: int) -> None:
+        """Nothing."""
+
+
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Every whole line of a `metrics.jsonl`, in order; empty where there is no file."""
     try:

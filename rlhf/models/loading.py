@@ -6,6 +6,7 @@ What is saved is always merged and plain, so that anything that reads Hugging Fa
 import copy
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -144,8 +145,12 @@ def save_plain(
     folder: Path,
     *,
     stop_ids: frozenset[int] | None = None,
+    weights: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
-    """Writes weights (adapters merged into a copy), config, tokenizer and generation config to `folder`."""
+    """Writes weights (adapters merged into a copy), config, tokenizer and generation config to `folder`.
+
+    `weights` take the place of the model's own, where these are sharded.
+    """
     plain = merged(model)
     if stop_ids is not None:
         plain.generation_config = GenerationConfig(
@@ -153,7 +158,7 @@ def save_plain(
             eos_token_id=sorted(stop_ids),
             pad_token_id=tokenizer.pad_token_id,
         )
-    plain.save_pretrained(str(folder))
+    plain.save_pretrained(str(folder), state_dict=None if weights is None else dict(weights))
     tokenizer.save_pretrained(str(folder))
 
 

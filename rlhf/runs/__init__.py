@@ -16,6 +16,7 @@ from rlhf.runs.disk import disk_errors, write_atomic, write_folder
 from rlhf.runs.experiment import Experiment
 from rlhf.runs.folder import RunFolder
 from rlhf.runs.identity import RUNTIME_KEYS, hash_data_files, identity
+from rlhf.runs.joined import JoinedRun, Opened, opened
 from rlhf.runs.manifest import FileRecord, InputRecord, Kind, Manifest, read_manifest
 from rlhf.runs.names import check_name, command_for
 from rlhf.runs.run import Run
@@ -26,8 +27,10 @@ __all__ = [
     "Experiment",
     "FileRecord",
     "InputRecord",
+    "JoinedRun",
     "Kind",
     "Manifest",
+    "Opened",
     "Run",
     "RunFolder",
     "check_name",
@@ -35,6 +38,7 @@ __all__ = [
     "disk_errors",
     "hash_data_files",
     "identity",
+    "opened",
     "read_manifest",
     "write_atomic",
     "write_folder",

@@ -35,8 +35,8 @@ def forecast(ppo: Ppo) -> str:
 def predicted_bytes(ppo: Ppo) -> float:
     """Weights, gradients, Adam's two moments, and the activations of one microbatch.
 
-    Weights and gradients are float32; a layer keeps about 34 values of its width a token for the backward
-    pass (Korthikanti et al. 2022, without attention scores), and the head a chunk of logits.
+    In each process. Weights and gradients are float32; a layer keeps about 34 values of its width a token for
+    the backward pass (Korthikanti et al. 2022, without attention scores), and the head a chunk of logits.
     """
     module = ppo.roles.policy_value
     trained = sum(value.numel() for value in module.parameters() if value.requires_grad)
@@ -47,7 +47,11 @@ def predicted_bytes(ppo: Ppo) -> float:
     tokens = min(ppo.stage.microbatch_tokens, ppo.stage.minibatch_size * longest_tokens(ppo))
     activations = tokens * config.num_hidden_layers * config.hidden_size * 34 * 2.0
     logits = 2048 * config.vocab_size * 4.0 * 3
-    return 16.0 * trained + 4.0 * frozen + 2.0 * activations + logits
+    learning = 16.0 * trained
+    if ppo.decoder is not None:  # sharded, and a whole copy to decode with
+        frozen += parameter_count(ppo.decoder)
+        learning /= ppo.processes.count
+    return learning + 4.0 * frozen + 2.0 * activations + logits
 
 
 def available_bytes(device: torch.device) -> float:
@@ -98,7 +102,7 @@ def predicted_seconds(ppo: Ppo) -> float:
     update_s = ppo.updater.budget.run(lengths, minibatch, update_s_a_row)
     # scoring by policy, critic, reference and reward model costs about as much as one epoch
     epochs = 1 + stage.epochs * (1.0 + demonstrations_share(ppo, sum(lengths) / len(lengths)))
-    return stage.total_episodes * (decoding_s / together + update_s * epochs)
+    return stage.total_episodes * (decoding_s / together + update_s * epochs) / ppo.processes.count
 
 
 def demonstrations_share(ppo: Ppo, tokens: float) -> float:

@@ -1,4 +1,4 @@
-"""Out of memory halves the microbatch and goes on."""
+"""Out of memory halves the microbatch and goes on; several processes take equally many microbatches."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -7,20 +7,38 @@ import torch
 
 from rlhf.data.collation import plan_microbatches
 from rlhf.errors import TrainingError
+from rlhf.training.processes import Processes
 
 T = TypeVar("T")
 
 
 class TokenBudget:
-    """How many tokens, padding included, go through the model at once; falls when memory runs out."""
+    """How many tokens, padding included, go through the model at once; falls when memory runs out.
 
-    def __init__(self, tokens: int, warn: Callable[[str], None]) -> None:
+    With several processes it stays, for none knows that another has begun again: TrainingError.
+    """
+
+    def __init__(
+        self,
+        tokens: int,
+        warn: Callable[[str], None],
+        processes: Processes = Processes(),  # noqa: B008, frozen
+    ) -> None:
         self.tokens = tokens
         self._warn = warn
+        self._processes = processes
 
     def plan(self, lengths: Sequence[int], rows: Sequence[int]) -> list[list[int]]:
-        """The microbatches of the chosen rows; `lengths` is of all rows."""
+        """The microbatches of the chosen rows; `lengths` is of all rows.
+
+        Sharded weights are brought together at every one of them, so each process has as many as the one
+        that needs most: the fullest are halved.
+        """
         parts = plan_microbatches([lengths[row] for row in rows], self.tokens)
+        for _ in range(self._processes.largest(len(parts)) - len(parts)):
+            fullest = max(range(len(parts)), key=lambda number: len(parts[number]))
+            part = parts[fullest]
+            parts[fullest : fullest + 1] = [part[: len(part) // 2], part[len(part) // 2 :]]
         return [[rows[index] for index in part] for part in parts]
 
     def run(self, lengths: Sequence[int], rows: Sequence[int], work: Callable[[list[list[int]]], T]) -> T:
@@ -36,6 +54,11 @@ class TokenBudget:
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not _is_out_of_memory(error):
                     raise
+                if self._processes.count > 1:
+                    raise TrainingError(
+                        f"out of memory with microbatches of {self.tokens} tokens on one of several "
+                        "processes; lower stage.microbatch_tokens"
+                    ) from error
                 if all(len(part) == 1 for part in parts):
                     raise TrainingError(
                         "out of memory with a single response at once; lower stage.response_length or "

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import nn
 from torch.optim import Optimizer
+from transformers import PreTrainedModel
 
 from rlhf.algos.kl import AdaptiveKl, FixedKl, KlController, KlEstimator, sequence_kl
 from rlhf.algos.running import RunningMoments
@@ -16,35 +16,21 @@ from rlhf.config import KlConfig, PpoStage, RolloutConfig
 from rlhf.data.encoding import Encoder
 from rlhf.models.roles import Roles
 from rlhf.records import Prompt
-from rlhf.rewards.base import Reward, observe, over_limit
+from rlhf.rewards.base import Reward, Scores, observe, over_limit
 from rlhf.rollout.ahead import AheadEngine
 from rlhf.rollout.base import Request, RolloutEngine, Sampling
-from rlhf.rollout.weights import plain_weights
-from rlhf.training.experience import Episode, Experience, make_experience, masked_total
+from rlhf.rollout.weights import copy_weights, plain_weights
+from rlhf.training.experience import Episode, Experience, Forwards, make_experience, masked_total
 from rlhf.training.looks import Look, answer_rows, episode_rows
 from rlhf.training.pretraining_mix import PretrainingMix
+from rlhf.training.processes import Processes
+from rlhf.training.progress import Progress
 from rlhf.training.prompt_order import prompt_order
 from rlhf.training.seeds import sub_seed
-from rlhf.training.update import PpoUpdater, minibatch_orders
+from rlhf.training.sharding import whole
+from rlhf.training.update import Order, PpoUpdater, minibatch_orders
 
 SAMPLES_SHOWN = 8
-
-
-@dataclass
-class Progress:
-    """What changes from one iteration to the next, beside weights and optimiser; all of it is saved."""
-
-    iteration: int
-    kl: KlController
-    scores: RunningMoments = field(default_factory=RunningMoments)  # of all so far, to normalise them
-    first: dict[str, float] = field(default_factory=dict[str, float])  # the first iteration's figures
-    best: dict[str, float] = field(default_factory=dict[str, float])  # the chosen checkpoint's evaluation
-    before: dict[str, float] = field(default_factory=dict[str, float])  # the evaluation at iteration 0
-    last: dict[str, float] = field(default_factory=dict[str, float])  # the newest evaluation
-    looks_without_gain: int = 0  # evaluations since the best
-    ended: str = ""  # why the run ends before its last iteration, once it does
-    warned: dict[str, str] = field(default_factory=dict[str, str])
-    samples: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
 @dataclass(frozen=True)
@@ -71,6 +57,8 @@ class Ppo:
     mix: PretrainingMix | None = None  # demonstrations to keep to, where stage.ptx_coef asks for it
     reuse_logprobs: bool = False  # the engine's log-probabilities are the old ones
     importance_cap: float | None = None  # of the weights of tokens from an engine that differs
+    processes: Processes = field(default_factory=Processes)  # who share the work
+    decoder: PreTrainedModel | None = None  # a whole copy of a policy that is sharded, to decode with
 
     @property
     def sampling(self) -> Sampling:
@@ -92,22 +80,23 @@ class Ppo:
         4. Update policy and critic over the epochs' minibatches.
         5. Move the KL coefficient, and what the reward itself keeps (a multiplier).
 
-        In the first `stage.critic_warmup` iterations the critic alone learns; step 5 is left out.
+        In the first `stage.critic_warmup` iterations the critic alone learns; step 5 is left out. Of several
+        processes each does its share of 1, 2 and 4, and all of 3 and 5.
         """
         self.sync_engine(iteration - 1)
         episodes = self.sample(*self.batch(iteration), self.seed)
         self.sample_ahead(iteration)
 
-        scores = self.reward([episode.scored for episode in episodes])
+        scores = self.scores(self.reward, episodes)
         if self.stage.normalize_scores:
-            progress.scores = progress.scores.seen(scores.total, self.updater.reduce)
+            progress.scores = progress.scores.seen(scores.total)
         orders = minibatch_orders(
             len(episodes),
             self.stage.minibatch_size,
             self.stage.epochs,
             sub_seed(self.seed, "minibatches", iteration),
         )
-        forwards = self.updater.forwards(episodes, orders[0], reuse_logprobs=self.reuse_logprobs)
+        forwards = self.forwards(episodes, orders[0], reuse_logprobs=self.reuse_logprobs)
         experience: Experience = make_experience(
             episodes,
             forwards,
@@ -117,13 +106,18 @@ class Ppo:
             kl_estimator=self.kl_estimator,
             scores_seen=progress.scores,
             importance_cap=self.importance_cap,
-            reduce=self.updater.reduce,
         )
 
         warming_up = iteration <= self.stage.critic_warmup
         rates = self.set_learning_rates(iteration)
         mix = self.mix.minibatches(iteration, *self.minibatches) if self.mix and not warming_up else ()
-        statistics = self.updater.update(experience, orders, critic_only=warming_up, mix=mix)
+        share = self.processes.share
+        statistics = self.updater.update(
+            experience,
+            [[share(minibatch) for minibatch in order] for order in orders],
+            critic_only=warming_up,
+            mix=[share(shown) for shown in mix],
+        )
 
         figures = {**experience.metrics, **statistics, "kl_coef": progress.kl.coef, **rates}
         if self.reuse_logprobs:  # nothing was learnt yet: the trainer against the engine
@@ -168,10 +162,10 @@ class Ppo:
         """
         numbers = range(len(self.held_out))
         episodes = self.sample(self.held_out, numbers, sub_seed(self.seed, "evaluation"))
-        scored = [episode.scored for episode in episodes]
-        scores = self.reward(scored)
-        validation = scores if self.validation_reward is self.reward else self.validation_reward(scored)
-        forwards = self.updater.forwards(episodes, [list(numbers)])
+        scores = validation = self.scores(self.reward, episodes)
+        if self.validation_reward is not self.reward:
+            validation = self.scores(self.validation_reward, episodes)
+        forwards = self.forwards(episodes, [list(numbers)])
         kl_B = sequence_kl(forwards.logprobs_BT, forwards.ref_logprobs_BT, forwards.mask_BT).double()
         entropy = masked_total(forwards.entropy_BT, forwards.mask_BT).sum() / forwards.mask_BT.sum()
         figures = {
@@ -210,10 +204,11 @@ class Ppo:
     def sample(self, prompts: Sequence[Prompt], numbers: Sequence[int], seed: int) -> list[Episode]:
         """A response to each prompt, in the order of the prompts; `numbers` name the requests."""
         requests = self.requests(prompts, numbers, seed)
+        mine = self.processes.share(requests)
         with self.roles.policy_active(), self.accelerator.autocast():
-            rollouts = {
-                rollout.request_id: rollout for rollout in self.engine.generate(requests, self.sampling)
-            }
+            made = {rollout.request_id: rollout for rollout in self.engine.generate(mine, self.sampling)}
+        everyones = self.processes.whole([made[request.id] for request in mine], len(requests))
+        rollouts = {rollout.request_id: rollout for rollout in everyones}
         return [
             Episode(
                 prompt,
@@ -223,6 +218,18 @@ class Ppo:
             )
             for prompt, request in zip(prompts, requests, strict=True)
         ]
+
+    def scores(self, reward: Reward, episodes: Sequence[Episode]) -> Scores:
+        """What a reward gives to the episodes."""
+        return self.processes.scores(reward, [episode.scored for episode in episodes])
+
+    def forwards(
+        self, episodes: Sequence[Episode], order: Order, *, reuse_logprobs: bool = False
+    ) -> Forwards:
+        """What the models say of the episodes' tokens, in the minibatches of `order`."""
+        mine = [self.processes.share(minibatch) for minibatch in order]
+        made = self.updater.forwards(episodes, mine, reuse_logprobs=reuse_logprobs)
+        return self.processes.forwards(made, [row for minibatch in mine for row in minibatch])
 
     def requests(self, prompts: Sequence[Prompt], numbers: Sequence[int], seed: int) -> list[Request]:
         """What the engine is asked for."""
@@ -236,12 +243,17 @@ class Ppo:
         if isinstance(self.engine, AheadEngine):
             last = min(iteration + self.engine.depth, self.stage.num_iterations)
             for coming in range(iteration + 1, last + 1):
-                self.engine.prepare(self.requests(*self.batch(coming), self.seed), self.sampling)
+                requests = self.requests(*self.batch(coming), self.seed)
+                self.engine.prepare(self.processes.share(requests), self.sampling)
 
     def sync_engine(self, version: int) -> None:
         """Gives the engine the policy's weights as they are after `version` iterations."""
+        model = self.roles.policy_value.language_model
         with self.roles.policy_active():
-            self.engine.sync_weights(plain_weights(self.roles.policy_value.language_model), version)
+            if self.decoder is not None:
+                copy_weights(((name, whole(value)) for name, value in plain_weights(model)), self.decoder)
+                model = self.decoder
+            self.engine.sync_weights(plain_weights(model), version)
 
     def prompt_order(self, numbers: Sequence[int]) -> list[int]:
         """Which prompt each episode takes: every pass over the prompts is a permutation of its own.

@@ -1,4 +1,7 @@
-"""The state of a PPO run on the disk: trained weights, optimiser, progress; exact to the bit."""
+"""The state of a PPO run on the disk: trained weights, optimiser, progress; exact to the bit.
+
+It is whole whatever the number of processes, so another number of them can go on from it.
+"""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -11,18 +14,26 @@ from rlhf.metrics import MetricsLog
 from rlhf.rewards.base import restore, state_of
 from rlhf.runs import Run
 from rlhf.training.ppo import Ppo, Progress
+from rlhf.training.sharding import placed_as, placed_moments, whole, whole_moments
 
 STATE_FILE = "state.pt"
 
 
 def save(run: Run, ppo: Ppo, progress: Progress, log: MetricsLog) -> None:
-    """Writes `state/step-N/`, N the iteration, whole or not at all."""
+    """Writes `state/step-N/`, N the iteration, whole or not at all; all processes call it together."""
+    keep = ppo.processes.is_main
+    weights: dict[str, torch.Tensor] = {}
+    for name, value in ppo.trained_tensors().items():
+        gathered = whole(value.detach())
+        if keep:
+            weights[name] = gathered.cpu()
+    moments = whole_moments(ppo.optimizer, keep=keep)
     plain = {**vars(progress), "kl": progress.kl.state_dict(), "scores": asdict(progress.scores)}
 
     def write(folder: Path) -> None:
         state: dict[str, Any] = {
-            "weights": {name: value.detach().cpu() for name, value in ppo.trained_tensors().items()},
-            "optimizer": ppo.optimizer.state_dict(),
+            "weights": weights,
+            "optimizer": moments,
             "progress": plain,
             "reward": state_of(ppo.reward),
             "metrics_position": log.position(),
@@ -41,8 +52,8 @@ def load(run: Run, ppo: Ppo, progress: Progress, log: MetricsLog) -> bool:
     state = torch.load(latest[1] / STATE_FILE, map_location="cpu", weights_only=True)
     with torch.no_grad():
         for name, value in ppo.trained_tensors().items():
-            value.copy_(state["weights"][name])
-    ppo.optimizer.load_state_dict(state["optimizer"])
+            value.copy_(placed_as(state["weights"][name].to(value.device), value))
+    ppo.optimizer.load_state_dict(placed_moments(state["optimizer"], ppo.optimizer))
     restore(ppo.reward, state["reward"])
     saved: dict[str, Any] = state["progress"]
     progress.kl = progress.kl.with_state(saved.pop("kl"))

@@ -32,6 +32,7 @@ from rlhf.training.experience import (
 )
 from rlhf.training.losses import ppo_losses
 from rlhf.training.memory import TokenBudget
+from rlhf.training.sharding import whole
 
 Order = list[list[int]]  # minibatches of row indices
 
@@ -160,11 +161,12 @@ class PpoUpdater:
                 break
             _add(sums, found)
             _add(sums, {"grad_norm": self._step(critic_only=critic_only), "minibatches": 1.0})
-            first = first or {"max": seen["gap"], "mean": seen["gap_sum"] / found["tokens"]}
+            first = first or {"max": seen["gap"], "sum": seen["gap_sum"], "tokens": found["tokens"]}
         return self._statistics(sums) | {
-            "ratio_max": seen["ratio"],
-            "first_ratio_gap": first["max"],
-            "first_ratio_gap_mean": first["mean"],
+            "ratio_max": self._largest(seen["ratio"]),
+            "first_ratio_gap": self._largest(first["max"]),
+            "first_ratio_gap_mean": self._total(torch.tensor(first["sum"], dtype=torch.float64))
+            / self._total(torch.tensor(first["tokens"], dtype=torch.float64)),
             "epochs_done": sums["minibatches"] / len(orders[0]),
         }
 
@@ -221,13 +223,21 @@ class PpoUpdater:
         """A number summed over the processes."""
         return self.reduce(x.double().reshape(1)).item()
 
+    def _largest(self, x: float) -> float:
+        """The largest of the processes' numbers."""
+        x_1 = torch.tensor([x], dtype=torch.float64, device=self._accelerator.device)
+        largest = self._accelerator.reduce(x_1, reduction="max")
+        assert isinstance(largest, Tensor)
+        return largest.item()
+
     def _step(self, *, critic_only: bool) -> float:
         """Clips the gradient, applies it, and returns its norm before clipping."""
         if critic_only:
             for group in self._optimizer.param_groups:
                 for parameter in group["params"] if group["role"] == "policy" else ():
                     parameter.grad = None  # not 0: Adam would count the step
-        norm = float(self._accelerator.clip_grad_norm_(self._parameters, self._stage.max_grad_norm) or 0.0)
+        clipped = self._accelerator.clip_grad_norm_(self._parameters, self._stage.max_grad_norm)
+        norm = 0.0 if clipped is None else float(whole(clipped))
         if not math.isfinite(norm):
             raise TrainingError(
                 f"not-a-number: the norm of the gradient is {norm}; this step was not applied\n"

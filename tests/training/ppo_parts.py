@@ -26,6 +26,8 @@ from rlhf.rollout.hf import HfEngine
 from rlhf.training.experience import Episode
 from rlhf.training.memory import TokenBudget
 from rlhf.training.ppo import Ppo
+from rlhf.training.processes import Processes
+from rlhf.training.sharding import shard
 from rlhf.training.update import PpoUpdater, parameter_groups
 
 VOCABULARY = 32
@@ -152,15 +154,19 @@ def make_updater(
     precision: str = "no",
     learning_rate: float = 1e-2,
     wrap: Callable[[nn.Module], nn.Module] = lambda module: module,
+    processes: Processes = Processes(),  # noqa: B008, frozen
 ) -> Made:
     """As `stages.ppo_setup` makes it; `wrap` puts something around the module."""
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(mixed_precision=precision, cpu=True)
+    if processes.sharded:
+        shard(roles.policy_value, accelerator.device, processes.count)
     groups = parameter_groups(roles.policy_value)
     optimizer = torch.optim.AdamW(groups, lr=learning_rate, eps=stage.adam_eps, weight_decay=0.0)
-    module, prepared = accelerator.prepare(wrap(roles.policy_value), optimizer)
+    module = accelerator.prepare_model(wrap(roles.policy_value), evaluation_mode=processes.sharded)
+    prepared = accelerator.prepare(optimizer)
     said: list[str] = []
-    budget = TokenBudget(stage.microbatch_tokens, said.append)
+    budget = TokenBudget(stage.microbatch_tokens, said.append, processes)
     updater = PpoUpdater(accelerator, module, prepared, roles, stage, budget, pad_id=PAD)
     return Made(accelerator, module, prepared, roles, updater, stage, said)
 
@@ -172,6 +178,7 @@ def make_ppo(
     reward: Callable[[Sequence[Scored]], Scores] = score,
     prompts: int = 11,
     learning_rate: float = 1e-2,
+    processes: Processes = Processes(),  # noqa: B008, frozen
 ) -> Ppo:
     """The whole of a run, with a transformers engine unless another is given."""
     model = made.roles.policy_value.language_model
@@ -191,6 +198,7 @@ def make_ppo(
         optimizer=made.optimizer,
         updater=made.updater,
         learning_rate=learning_rate,
+        processes=processes,
     )
 
 
