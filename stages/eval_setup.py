@@ -29,7 +29,7 @@ from stages.shared import (
     source_of,
 )
 
-ROWS_READ = 80  # rows of demonstrations for each that is wanted: a twentieth is held out, a quarter careful
+ROWS_READ = 200  # rows of demonstrations for each that is wanted: a twentieth is held out, a tenth careful
 
 
 @dataclass(frozen=True)
