@@ -1,22 +1,27 @@
 """Everything that a PPO run holds, from its inputs: models, prompts, rewards, optimiser."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
+from torch import nn
+from torch.optim import Optimizer
+from transformers import PreTrainedModel
 
 from rlhf.config import Config, PpoStage
 from rlhf.data.encoding import Encoder
 from rlhf.errors import ConfigError, DataError
+from rlhf.models.attention import packs
 from rlhf.models.loading import (
     adapter_base_sha256,
     load_tokenizer,
     parameter_count,
     weights_sha256,
 )
-from rlhf.models.roles import RoleSources, build_roles
+from rlhf.models.roles import Roles, RoleSources, build_roles
 from rlhf.rewards import build_reward, check_prompts
 from rlhf.rollout.build import build_engine
 from rlhf.rollout.weights import copy_in
@@ -26,6 +31,7 @@ from rlhf.training.memory import TokenBudget
 from rlhf.training.old_logprobs import importance_cap, reuses_logprobs
 from rlhf.training.ppo import Ppo
 from rlhf.training.pretraining_mix import PretrainingMix, encode_demonstrations
+from rlhf.training.profile import product_flops
 from rlhf.training.prompt_order import ppo_seed
 from rlhf.training.seeds import sub_seed
 from rlhf.training.sharding import shard
@@ -64,32 +70,11 @@ def set_up(here: Session) -> Ppo:
     check_prompts(reward, [*parts.train, *parts.validation])
 
     check_processes(here)
-    accelerator = new_accelerator(machine)
-    decoder = None
-    if here.processes.sharded:
-        decoder = copy_in(model, machine.dtype)
-        shard(roles.policy_value, machine.device, here.processes.count)
-    rate = stage.learning_rate
-    if rate == "auto":
-        rate = auto_learning_rate("ppo", parameter_count(model), cfg.model.adapter)
-    groups = parameter_groups(roles.policy_value)
-    optimizer = torch.optim.AdamW(groups, lr=rate, eps=stage.adam_eps, weight_decay=0.0)
-    # a module that is sharded is only given its precision
-    module = accelerator.prepare_model(roles.policy_value, evaluation_mode=here.processes.sharded)
-    prepared = accelerator.prepare(optimizer)
-    updater = PpoUpdater(
-        accelerator,
-        module,
-        prepared,
-        roles,
-        stage,
-        TokenBudget(stage.microbatch_tokens, here.say, here.processes),
-        pad_id=encoder.pad_id,
-    )
+    trained = prepare(here, roles, pad_id=encoder.pad_id)
     with roles.policy_active():
         engine = build_engine(
             cfg.rollout,
-            decoder or model,
+            trained.decoder or model,
             encoder,
             source=sources.policy,
             dtype=machine.dtype,
@@ -107,19 +92,58 @@ def set_up(here: Session) -> Ppo:
         engine=engine,
         reward=reward,
         validation_reward=validation_reward(cfg, reward, maximised),
-        accelerator=accelerator,
-        module=module,
-        optimizer=prepared,
-        updater=updater,
-        learning_rate=rate,
+        accelerator=trained.accelerator,
+        module=trained.module,
+        optimizer=trained.optimizer,
+        updater=trained.updater,
+        learning_rate=trained.learning_rate,
         critic_learning_rate=stage.critic_learning_rate,
         kl_estimator=cfg.kl.estimator,
         mix=find_mix(here, encoder) if stage.ptx_coef else None,
         reuse_logprobs=reuses_logprobs(stage, cfg.rollout, machine.dtype),
         importance_cap=importance_cap(cfg.rollout),
         processes=here.processes,
-        decoder=decoder,
+        decoder=trained.decoder,
+        product_flops=product_flops(machine.dtype, machine.device),
     )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What trains policy and critic, on as many processes as there are."""
+
+    accelerator: Accelerator
+    module: nn.Module
+    optimizer: Optimizer
+    updater: PpoUpdater
+    learning_rate: float
+    decoder: PreTrainedModel | None
+    """A whole copy of a policy that is sharded."""
+
+
+def prepare(here: Session, roles: Roles, *, pad_id: int) -> Trained:
+    """Policy and critic made ready to train: sharded where asked for, with their optimiser."""
+    stage, machine = here.cfg.stage, here.machine
+    assert isinstance(stage, PpoStage)
+    accelerator = new_accelerator(machine)
+    model, decoder = roles.policy_value.language_model, None
+    packed = all(packs(trunk) for trunk in roles.trunks)
+    if not packed:
+        here.say("sequences are padded: this architecture cannot take them one after another")
+    if here.processes.sharded:
+        decoder = copy_in(model, machine.dtype)
+        shard(roles.policy_value, machine.device, here.processes.count)
+    rate = stage.learning_rate
+    if rate == "auto":
+        rate = auto_learning_rate("ppo", parameter_count(model), here.cfg.model.adapter)
+    groups = parameter_groups(roles.policy_value)
+    optimizer = torch.optim.AdamW(groups, lr=rate, eps=stage.adam_eps, weight_decay=0.0, fused=True)
+    # a module that is sharded is only given its precision
+    module = accelerator.prepare_model(roles.policy_value, evaluation_mode=here.processes.sharded)
+    prepared = accelerator.prepare(optimizer)
+    budget = TokenBudget(stage.microbatch_tokens, here.say, here.processes, packed=packed)
+    updater = PpoUpdater(accelerator, module, prepared, roles, stage, budget, pad_id=pad_id)
+    return Trained(accelerator, module, prepared, updater, rate, decoder)
 
 
 def check_processes(here: Session) -> None:

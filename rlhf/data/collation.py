@@ -8,6 +8,8 @@ from torch import Tensor
 
 from rlhf.data.encoding import Encoded
 
+BUSY_TOKENS = 2048  # in a microbatch, padding included; more do not make a token cheaper
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -25,6 +27,11 @@ class Batch:
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on a device."""
         return Batch(self.ids_BS.to(device), self.attention_BS.to(device), self.response_mask_BS.to(device))
+
+    @property
+    def inputs(self) -> dict[str, Tensor]:
+        """For the forward call of a transformer."""
+        return {"input_ids": self.ids_BS, "attention_mask": self.attention_BS.long()}
 
     @property
     def targets_N(self) -> Tensor:
@@ -53,12 +60,16 @@ def plan_microbatches(lengths: Sequence[int], token_budget: int) -> list[list[in
     """Splits rows into microbatches of like length whose padded size stays within `token_budget` tokens.
 
     Returns indices into `lengths`, longest rows first, so that too large a budget shows at once. A row longer
-    than the budget gets a microbatch of its own.
+    than the budget gets a microbatch of its own; once one holds `BUSY_TOKENS`, a row that would be padded by
+    a quarter begins the next.
     """
     order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
     batches: list[list[int]] = []
     for row in order:
-        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= token_budget:
+        longest, rows = (lengths[batches[-1][0]], len(batches[-1])) if batches else (0, 0)
+        fits = (rows + 1) * longest <= token_budget
+        busy = rows * longest >= BUSY_TOKENS and 4 * lengths[row] < 3 * longest
+        if batches and fits and not busy:
             batches[-1].append(row)
         else:
             batches.append([row])

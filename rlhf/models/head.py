@@ -1,20 +1,27 @@
-"""Log-probabilities of chosen tokens from hidden states, in chunks: no [batch, time, vocabulary] tensor."""
+"""Log-probabilities of chosen tokens from hidden states, in chunks: no [batch, time, vocabulary] tensor.
 
-from typing import NamedTuple
+A chunk's logits are made again for the backward pass, so that memory holds one chunk of them at a time. On a
+CPU a chunk is small enough for the passes of the softmax to find it in the cache.
+"""
+
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
-from rlhf.algos.logprobs import entropy, token_logprobs
+from rlhf.algos.logprobs import token_logprobs
 from rlhf.errors import ModelError
 
-CHUNK_TOKENS = 2048
+CHUNK_LOGITS = {"cpu": 1 << 22, "cuda": 1 << 27}  # logits at once
+LEAST_TOKENS = 64  # in a chunk; fewer make a slow product
 
 
 class HeadOutput(NamedTuple):
-    """For each token asked for: log-probability at the temperature, with gradient; entropy, without; nats."""
+    """For each token asked for: log-probability at the temperature, with gradient; entropy, without; nats.
+
+    Float32 at least.
+    """
 
     logprobs_N: Tensor
     entropy_N: Tensor
@@ -23,25 +30,108 @@ class HeadOutput(NamedTuple):
 def language_head(
     model: PreTrainedModel, hidden_ND: Tensor, targets_N: Tensor, temperature: float
 ) -> HeadOutput:
-    """Runs the output layer over chunks of tokens; their logits are made again for the backward pass."""
+    """Runs the output layer over chunks of tokens.
+
+    log p = z_y - log sum exp z and H = log sum exp z - sum p z, z being logits over the temperature.
+    """
     head = model.get_output_embeddings()
     assert isinstance(head, nn.Linear)
     softcap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
-    parts = [
-        checkpoint(_chunk, head, hidden, targets, temperature, softcap, use_reentrant=False)
-        for hidden, targets in zip(hidden_ND.split(CHUNK_TOKENS), targets_N.split(CHUNK_TOKENS), strict=True)
-    ]
-    return HeadOutput(torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts]))
+    found = _Head.apply(hidden_ND, head.weight, head.bias, targets_N, temperature, softcap)
+    assert isinstance(found, tuple)
+    return HeadOutput(*found)
 
 
-def _chunk(
-    head: nn.Linear, hidden_ND: Tensor, targets_N: Tensor, temperature: float, softcap: float | None
-) -> tuple[Tensor, Tensor]:
-    logits_NV = head(hidden_ND)
+def chunk_tokens(vocabulary: int, device: torch.device) -> int:
+    """How many tokens have their logits at once."""
+    return max(CHUNK_LOGITS.get(device.type, CHUNK_LOGITS["cpu"]) // vocabulary, LEAST_TOKENS)
+
+
+class _Head(torch.autograd.Function):
+    """Saves the log of the softmax's sum for each token, and nothing of the vocabulary's size."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden_ND: Tensor,
+        weight_VD: Tensor,
+        bias_V: Tensor | None,
+        targets_N: Tensor,
+        temperature: float,
+        softcap: float | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and entropy [N]."""
+        device = hidden_ND.device.type
+        mixed = torch.is_autocast_enabled(device)
+        dtype = torch.get_autocast_dtype(device) if mixed else weight_VD.dtype
+        ctx.options = (temperature, softcap, chunk_tokens(len(weight_VD), hidden_ND.device), hidden_ND.dtype)
+        hidden_ND, weight_VD = hidden_ND.to(dtype), weight_VD.to(dtype)
+        logprobs, entropies, normalizers = list[Tensor](), list[Tensor](), list[Tensor]()
+        for hidden, targets in _chunks(ctx, hidden_ND, targets_N):
+            scaled_NV = _scaled(ctx, hidden, weight_VD, bias_V)[0]
+            normalizer_N = scaled_NV.logsumexp(-1)
+            logprobs.append(scaled_NV.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - normalizer_N)
+            p_NV = (scaled_NV - normalizer_N.unsqueeze(-1)).exp_()
+            entropies.append(normalizer_N - p_NV.mul_(scaled_NV).sum(-1))
+            normalizers.append(normalizer_N)
+        ctx.save_for_backward(hidden_ND, weight_VD, bias_V, targets_N, torch.cat(normalizers))
+        entropy_N = torch.cat(entropies)
+        ctx.mark_non_differentiable(entropy_N)
+        return torch.cat(logprobs), entropy_N
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """d log p_y / d z = 1_y - p."""
+        hidden_ND, weight_VD, bias_V, targets_N, normalizer_N = ctx.saved_tensors
+        grad_N, (temperature, softcap, _, hidden_dtype) = grads[0], ctx.options
+        wants_hidden, wants_weight, wants_bias = ctx.needs_input_grad[:3]
+        accurate = torch.promote_types(weight_VD.dtype, torch.float32)
+        slopes_ND: list[Tensor] = []
+        slope_VD = (
+            torch.zeros(weight_VD.shape, dtype=accurate, device=weight_VD.device) if wants_weight else None
+        )
+        slope_V = torch.zeros(len(weight_VD), dtype=accurate, device=weight_VD.device) if wants_bias else None
+        for hidden, targets, normalizer, grad in _chunks(ctx, hidden_ND, targets_N, normalizer_N, grad_N):
+            scaled_NV, capped_NV = _scaled(ctx, hidden, weight_VD, bias_V)
+            slope_NV = scaled_NV.sub_(normalizer.unsqueeze(-1)).exp_().mul_(-grad.unsqueeze(-1))
+            slope_NV.scatter_add_(-1, targets.unsqueeze(-1), grad.unsqueeze(-1))
+            if capped_NV is not None:  # d (c tanh(x / c)) / dx = 1 - tanh^2
+                slope_NV.mul_(1.0 - (capped_NV / softcap).square())
+            if temperature != 1.0:
+                slope_NV.div_(temperature)
+            if slope_V is not None:
+                slope_V += slope_NV.sum(0)
+            slope_NV = slope_NV.to(weight_VD.dtype)
+            if wants_hidden:
+                slopes_ND.append(slope_NV @ weight_VD)
+            if slope_VD is not None:
+                if slope_VD.dtype == slope_NV.dtype:
+                    slope_VD.addmm_(slope_NV.t(), hidden)
+                else:
+                    slope_VD += slope_NV.t() @ hidden
+        slope_ND = torch.cat(slopes_ND).to(hidden_dtype) if wants_hidden else None
+        return slope_ND, slope_VD, slope_V, None, None, None
+
+
+def _chunks(ctx: Any, *tensors: Tensor) -> Any:
+    """The tensors' rows, a chunk of each at a time."""
+    return zip(*(x.split(ctx.options[2]) for x in tensors), strict=True)
+
+
+def _scaled(
+    ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """Logits over the temperature [N, V], float32 at least; before that, where they are capped."""
+    temperature, softcap, *_ = ctx.options
+    bias = None if bias_V is None else bias_V.to(weight_VD.dtype)
+    logits_NV = nn.functional.linear(hidden_ND, weight_VD, bias)
+    logits_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
+    capped_NV = None
     if softcap:
-        logits_NV = softcap * torch.tanh(logits_NV / softcap)
-    logprobs_N = token_logprobs(logits_NV, targets_N, temperature)
-    return logprobs_N, entropy(logits_NV.detach(), temperature)
+        logits_NV = capped_NV = softcap * torch.tanh(logits_NV / softcap)
+    if temperature != 1.0 or capped_NV is not None:
+        logits_NV = logits_NV / temperature
+    return logits_NV, capped_NV
 
 
 @torch.no_grad()

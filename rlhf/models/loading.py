@@ -25,6 +25,7 @@ from transformers import (
 from rlhf.config import ModelConfig
 from rlhf.data.hub import mind_the_network
 from rlhf.errors import ModelError
+from rlhf.models.attention import use_own_attention
 
 ADAPTER_BASE = "base.json"
 
@@ -73,6 +74,7 @@ def load_model(
             "a model folder holds config.json and *.safetensors; a hub id reads owner/name"
         ) from error
     disable_dropout(model)
+    use_own_attention(model)
     return cast(PreTrainedModel, model)
 
 

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from rlhf.algos.logprobs import at_least_float32
 from rlhf.data.collation import Batch
+from rlhf.data.packing import PackedBatch
 from rlhf.models.head import language_head
 
 
@@ -70,7 +71,12 @@ class PolicyValue(nn.Module):
         ]
 
     def forward(
-        self, batch: Batch, *, policy: bool = True, critic: bool = True, temperature: float | None = None
+        self,
+        batch: Batch | PackedBatch,
+        *,
+        policy: bool = True,
+        critic: bool = True,
+        temperature: float | None = None,
     ) -> TokenOutputs:
         """Log-probability, entropy and value of every response token; NaN for what is not asked for.
 
@@ -94,19 +100,21 @@ class PolicyValue(nn.Module):
         return TokenOutputs(logprobs_N, entropy_N, values_N)
 
 
-def _nothing(batch: Batch) -> Tensor:
-    return torch.full(batch.targets_N.shape, torch.nan, device=batch.ids_BS.device)
+def _nothing(batch: Batch | PackedBatch) -> Tensor:
+    return torch.full(batch.targets_N.shape, torch.nan, device=batch.targets_N.device)
 
 
-def policy_outputs(model: PreTrainedModel, batch: Batch, temperature: float) -> tuple[Tensor, Tensor]:
+def policy_outputs(
+    model: PreTrainedModel, batch: Batch | PackedBatch, temperature: float
+) -> tuple[Tensor, Tensor]:
     """Log-probabilities and entropy of the response tokens, flat, under the model as it is now."""
     hidden_BSD = run_trunk(decoder_of(model), batch)
     return language_head(model, batch.before_response(hidden_BSD), batch.targets_N, temperature)
 
 
-def run_trunk(trunk: nn.Module, batch: Batch) -> Tensor:
-    """The last hidden state [B, S, D] of a right-padded batch."""
-    return trunk(input_ids=batch.ids_BS, attention_mask=batch.attention_BS.long(), use_cache=False)[0]
+def run_trunk(trunk: nn.Module, batch: Batch | PackedBatch) -> Tensor:
+    """The last hidden state: [B, S, D] of a padded batch, [1, N, D] of a packed one."""
+    return trunk(**batch.inputs, use_cache=False)[0]
 
 
 def decoder_of(model: PreTrainedModel) -> nn.Module:

@@ -19,6 +19,7 @@ from transformers import AutoConfig, PreTrainedModel
 
 from rlhf.config import ModelConfig
 from rlhf.data.collation import Batch
+from rlhf.data.packing import PackedBatch
 from rlhf.errors import ModelError
 from rlhf.models.adapters import LoraSwitch, NoAdapters
 from rlhf.models.head import check_head
@@ -64,8 +65,16 @@ class Roles:
     adapters: AdapterSwitch
     reference_model: PreTrainedModel | None  # None: the policy's trunk, adapters off
 
+    @property
+    def trunks(self) -> list[nn.Module]:
+        """The transformers that the update and its forward passes run, each once."""
+        models = [self.policy_value.language_model]
+        models += [self.reference_model] if self.reference_model is not None else []
+        critic = self.policy_value.critic
+        return [*(decoder_of(model) for model in models), *([critic] if critic is not None else [])]
+
     @torch.no_grad()
-    def reference_logprobs(self, batch: Batch) -> Tensor:
+    def reference_logprobs(self, batch: Batch | PackedBatch) -> Tensor:
         """Log-probabilities of the response tokens under the reference, flat, at the temperature."""
         if self.reference_model is not None:
             return policy_outputs(self.reference_model, batch, self.temperature)[0]

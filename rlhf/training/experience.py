@@ -14,7 +14,6 @@ from rlhf.algos.ppo import explained_variance, truncated_importance_weights
 from rlhf.algos.rewards import missing_end, token_rewards
 from rlhf.algos.running import RunningMoments
 from rlhf.config import PpoStage
-from rlhf.data.collation import Batch, collate
 from rlhf.data.encoding import Encoded
 from rlhf.errors import TrainingError
 from rlhf.records import Prompt
@@ -76,12 +75,6 @@ class Forwards:
     ref_logprobs_BT: Tensor
     values_BT: Tensor
     entropy_BT: Tensor
-
-
-def microbatch(episodes: Sequence[Episode], rows: Sequence[int], pad_id: int) -> Batch:
-    """The chosen episodes as one right-padded batch."""
-    chosen = [episodes[row] for row in rows]
-    return collate([episode.encoded for episode in chosen], pad_id)
 
 
 def to_columns(flat_N: Tensor, rows: Sequence[int], into_BT: Tensor, mask_BT: Tensor) -> None:

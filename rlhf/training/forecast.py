@@ -5,7 +5,6 @@ import time
 import psutil
 import torch
 
-from rlhf.data.collation import collate
 from rlhf.data.encoding import Encoded
 from rlhf.metrics import duration
 from rlhf.models.loading import parameter_count
@@ -90,9 +89,9 @@ def predicted_seconds(ppo: Ppo) -> float:
             Encoded([*prompts[row], *prompts[row][-1:] * stage.response_length], len(prompts[row]))
             for row in parts[0]
         ]
-        batch = collate(encoded, ppo.encoder.pad_id)
+        batch = ppo.updater.batch(encoded)
         began = time.perf_counter()
-        outputs: TokenOutputs = ppo.module(batch.to(ppo.accelerator.device))
+        outputs: TokenOutputs = ppo.module(batch)
         total = outputs.logprobs_N.sum()
         (total + outputs.values_N.sum() if stage.has_critic else total).backward()
         ppo.optimizer.zero_grad(set_to_none=True)

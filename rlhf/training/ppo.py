@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from rlhf.training.experience import Episode, Experience, Forwards, make_experie
 from rlhf.training.looks import Look, answer_rows, episode_rows
 from rlhf.training.pretraining_mix import PretrainingMix
 from rlhf.training.processes import Processes
+from rlhf.training.profile import Clock, padding_share, profile, update_flops
 from rlhf.training.progress import Progress
 from rlhf.training.prompt_order import prompt_order
 from rlhf.training.seeds import sub_seed
@@ -59,6 +61,12 @@ class Ppo:
     importance_cap: float | None = None  # of the weights of tokens from an engine that differs
     processes: Processes = field(default_factory=Processes)  # who share the work
     decoder: PreTrainedModel | None = None  # a whole copy of a policy that is sharded, to decode with
+    product_flops: float | None = None  # FLOP/s of a matrix product on this machine, where it was measured
+
+    @cached_property
+    def clock(self) -> Clock:
+        """Times the parts of an iteration."""
+        return Clock(self.accelerator.device)
 
     @property
     def sampling(self) -> Sampling:
@@ -83,11 +91,13 @@ class Ppo:
         In the first `stage.critic_warmup` iterations the critic alone learns; step 5 is left out. Of several
         processes each does its share of 1, 2 and 4, and all of 3 and 5.
         """
-        self.sync_engine(iteration - 1)
-        episodes = self.sample(*self.batch(iteration), self.seed)
-        self.sample_ahead(iteration)
+        with self.clock.part("generate"):
+            self.sync_engine(iteration - 1)
+            episodes = self.sample(*self.batch(iteration), self.seed)
+            self.sample_ahead(iteration)
 
-        scores = self.scores(self.reward, episodes)
+        with self.clock.part("score"):
+            scores = self.scores(self.reward, episodes)
         if self.stage.normalize_scores:
             progress.scores = progress.scores.seen(scores.total)
         orders = minibatch_orders(
@@ -96,7 +106,8 @@ class Ppo:
             self.stage.epochs,
             sub_seed(self.seed, "minibatches", iteration),
         )
-        forwards = self.forwards(episodes, orders[0], reuse_logprobs=self.reuse_logprobs)
+        with self.clock.part("score"):
+            forwards = self.forwards(episodes, orders[0], reuse_logprobs=self.reuse_logprobs)
         experience: Experience = make_experience(
             episodes,
             forwards,
@@ -112,12 +123,11 @@ class Ppo:
         rates = self.set_learning_rates(iteration)
         mix = self.mix.minibatches(iteration, *self.minibatches) if self.mix and not warming_up else ()
         share = self.processes.share
-        statistics = self.updater.update(
-            experience,
-            [[share(minibatch) for minibatch in order] for order in orders],
-            critic_only=warming_up,
-            mix=[share(shown) for shown in mix],
-        )
+        shared = [[share(minibatch) for minibatch in order] for order in orders]
+        with self.clock.part("update"):
+            statistics = self.updater.update(
+                experience, shared, critic_only=warming_up, mix=[share(shown) for shown in mix]
+            )
 
         figures = {**experience.metrics, **statistics, "kl_coef": progress.kl.coef, **rates}
         if self.reuse_logprobs:  # nothing was learnt yet: the trainer against the engine
@@ -130,9 +140,25 @@ class Ppo:
         if isinstance(self.engine, AheadEngine):
             versions = [float(episode.rollout.version_per_token[0]) for episode in episodes]
             figures["staleness"] = iteration - 1 - float(np.mean(versions))
+        figures |= self.profile(episodes, shared[0], statistics["epochs_done"])
         progress.first = progress.first or experience.metrics
         progress.iteration = iteration
         return {**figures, "episodes": float(iteration * self.stage.batch_size)}
+
+    def profile(self, episodes: Sequence[Episode], order: Order, epochs: float) -> dict[str, float]:
+        """What the iteration took, and how well it used the machine; the work is this process's share."""
+        lengths = [episode.length for episode in episodes]
+        parts = [part for minibatch in order for part in self.updater.budget.plan(lengths, minibatch)]
+        responses = [len(episode.rollout.response_ids) for episode in episodes]
+        mine = [(lengths[row], responses[row]) for part in parts for row in part]
+        return profile(
+            self.clock.read(),
+            response_tokens=float(sum(responses)),
+            padding=padding_share(lengths, parts, self.updater.budget),
+            update_flops=update_flops(self.roles.policy_value, mine, epochs),
+            product_flops=self.product_flops,
+            device=self.accelerator.device,
+        )
 
     def batch(self, iteration: int) -> tuple[list[Prompt], range]:
         """The prompts of an iteration, counted from 1, and the numbers of its episodes."""

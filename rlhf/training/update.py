@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rlhf.config import PpoStage
-from rlhf.data.collation import collate
+from rlhf.data.collation import Batch, collate
 from rlhf.data.encoding import Encoded
+from rlhf.data.packing import PackedBatch, pack
 from rlhf.errors import TrainingError
 from rlhf.models.policy_value import PolicyValue, TokenOutputs
 from rlhf.models.roles import Roles
@@ -26,7 +27,6 @@ from rlhf.training.experience import (
     Experience,
     Forwards,
     engine_logprobs,
-    microbatch,
     response_mask,
     to_columns,
 )
@@ -81,6 +81,11 @@ class PpoUpdater:
         self._pad_id = pad_id
         self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
 
+    def batch(self, rows: Sequence[Encoded]) -> Batch | PackedBatch:
+        """The rows as the models take them: packed where they can, padded on the right where not."""
+        batch = pack(rows) if self.budget.packed else collate(rows, self._pad_id)
+        return batch.to(self._accelerator.device)
+
     def reduce(self, x: Tensor) -> Tensor:
         """Sums a small tensor over the processes."""
         summed = self._accelerator.reduce(x.to(self._accelerator.device), reduction="sum")
@@ -104,7 +109,7 @@ class PpoUpdater:
 
         def fill(parts: list[list[int]]) -> None:
             for rows in parts:
-                batch = microbatch(episodes, rows, self._pad_id).to(self._accelerator.device)
+                batch = self.batch([episodes[row].encoded for row in rows])
                 if not reuse_logprobs or self._stage.has_critic:
                     found: TokenOutputs = self._module(batch, **({"policy": False} if reuse_logprobs else {}))
                     if not reuse_logprobs:
@@ -181,7 +186,7 @@ class PpoUpdater:
         accelerator = self._accelerator
         sums: dict[str, float] = {}
         for number, rows in enumerate(parts):
-            batch = microbatch(experience.episodes, rows, self._pad_id).to(accelerator.device)
+            batch = self.batch([experience.episodes[row].encoded for row in rows])
             last = number == len(parts) - 1
             with nullcontext() if last else accelerator.no_sync(self._module):
                 out: TokenOutputs = self._module(batch)
@@ -206,7 +211,7 @@ class PpoUpdater:
         num_tokens = self._total(torch.tensor(sum(len(row.ids) - row.prompt_length for row in shown)))
         total = 0.0
         for rows in self.budget.plan(lengths, range(len(shown))):
-            batch = collate([shown[row] for row in rows], self._pad_id).to(accelerator.device)
+            batch = self.batch([shown[row] for row in rows])
             with accelerator.no_sync(self._module):
                 out: TokenOutputs = self._module(batch, critic=False, temperature=1.0)
                 loss = -out.logprobs_N.sum() / num_tokens

@@ -25,7 +25,7 @@ TEMPERATURE = 0.7
 def test_chunks_equal_whole_logits_in_values_and_gradients(
     name: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(head_module, "CHUNK_TOKENS", chunk)
+    monkeypatch.setattr(head_module, "chunk_tokens", lambda *_: chunk)
     model = language_model(SUPPORTED[name]).double()
     generator = torch.Generator().manual_seed(1)
     ids_BS = torch.randint(0, VOCABULARY, (1, 21), generator=generator)

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from rlhf.training.profile import PREFIX
+
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["stages.sft", "stages.rm"])
 
@@ -70,9 +72,12 @@ def kill_after(process: Any, runs_dir: Path, stage: str, lines: int, more_s: flo
 
 
 def metric_lines(run: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl without the time of day."""
+    """The lines of metrics.jsonl without the time of day, or taken."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "time"} for line in lines]
+    return [
+        {key: value for key, value in line.items() if key != "time" and not key.startswith(PREFIX)}
+        for line in lines
+    ]
 
 
 def assert_same_runs(one: Path, other: Path) -> None:

@@ -73,9 +73,9 @@ def test_a_weighted_sum_moves_each_part_its_own_way(tmp_path: Path, tiny_model: 
     lines = metric_lines(run_stage("ppo", tmp_path / "runs", options))[1:]
     for line in lines:
         assert line["score"] == pytest.approx(line["score/letters"] - 1.5 * line["score/words"], abs=1e-5)
-    assert mean(lines[-3:], "score/letters") > mean(lines[:3], "score/letters") + 1.0
+    assert mean(lines[-3:], "score/letters") > mean(lines[:3], "score/letters") + 0.7
     assert mean(lines[-3:], "score/words") < mean(lines[:3], "score/words")
-    assert mean(lines[-3:], "score") > mean(lines[:3], "score") + 1.5
+    assert mean(lines[-3:], "score") > mean(lines[:3], "score") + 1.2
 
 
 def test_the_best_checkpoint_is_the_one_that_is_published(

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PreTrain
 from rlhf.config import ModelConfig, PpoStage, RolloutConfig
 from rlhf.data.encoding import Encoder
 from rlhf.models.adapters import LoraSwitch, NoAdapters
+from rlhf.models.attention import packs, use_own_attention
 from rlhf.models.loading import disable_dropout, with_adapter
 from rlhf.models.policy_value import PolicyValue, decoder_of
 from rlhf.models.reward_model import sequence_scores
@@ -27,6 +28,7 @@ from rlhf.training.experience import Episode
 from rlhf.training.memory import TokenBudget
 from rlhf.training.ppo import Ppo
 from rlhf.training.processes import Processes
+from rlhf.training.profile import PREFIX
 from rlhf.training.sharding import shard
 from rlhf.training.update import PpoUpdater, parameter_groups
 
@@ -69,6 +71,7 @@ def language_model(architecture: str, seed: int) -> PreTrainedModel:
             )
         model = AutoModelForCausalLM.from_config(config)
     disable_dropout(model)
+    use_own_attention(model)
     return model.eval()
 
 
@@ -155,8 +158,10 @@ def make_updater(
     learning_rate: float = 1e-2,
     wrap: Callable[[nn.Module], nn.Module] = lambda module: module,
     processes: Processes = Processes(),  # noqa: B008, frozen
+    packed: bool = True,
 ) -> Made:
     """As `stages.ppo_setup` makes it; `wrap` puts something around the module."""
+    assert not packed or all(packs(trunk) for trunk in roles.trunks)
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(mixed_precision=precision, cpu=True)
     if processes.sharded:
@@ -166,7 +171,7 @@ def make_updater(
     module = accelerator.prepare_model(wrap(roles.policy_value), evaluation_mode=processes.sharded)
     prepared = accelerator.prepare(optimizer)
     said: list[str] = []
-    budget = TokenBudget(stage.microbatch_tokens, said.append, processes)
+    budget = TokenBudget(stage.microbatch_tokens, said.append, processes, packed=packed)
     updater = PpoUpdater(accelerator, module, prepared, roles, stage, budget, pad_id=PAD)
     return Made(accelerator, module, prepared, roles, updater, stage, said)
 
@@ -217,3 +222,8 @@ def distance(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
 def request(prompt: Prompt, number: int) -> Request:
     """As `Ppo.sample` makes it."""
     return Request(number, tuple(Words().prompt_ids(prompt)), 17)
+
+
+def learnt(figures: dict[str, float]) -> dict[str, float]:
+    """What does not depend on how fast the machine was."""
+    return {name: value for name, value in figures.items() if not name.startswith(PREFIX)}

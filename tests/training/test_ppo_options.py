@@ -11,6 +11,7 @@ from ppo_parts import (
     END,
     Made,
     distance,
+    learnt,
     make_episodes,
     make_ppo,
     make_roles,
@@ -200,7 +201,7 @@ def test_past_the_target_the_rest_of_the_epochs_is_left_out() -> None:
     for target in (None, 1e9, 1e-12):
         made = make_updater(stage_of(minibatch_size=4, epochs=3, target_kl=target), make_roles("gpt2"))
         figures = make_ppo(made).iterate(Progress(0, FixedKl(0.05)), 1)
-        trained[target] = weights(made.roles.policy_value), figures
+        trained[target] = weights(made.roles.policy_value), learnt(figures)
     far, never = trained[None], trained[1e9]
     assert far[1] == never[1]
     assert all(torch.equal(value, never[0][name]) for name, value in far[0].items())

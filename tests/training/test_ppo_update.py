@@ -8,6 +8,7 @@ import torch
 from ppo_parts import (
     Made,
     distance,
+    learnt,
     make_episodes,
     make_ppo,
     make_roles,
@@ -19,11 +20,12 @@ from torch import Tensor, nn
 
 from rlhf.algos.kl import FixedKl
 from rlhf.config import PpoStage
-from rlhf.data.collation import Batch
+from rlhf.data.collation import Batch, collate
+from rlhf.data.packing import PackedBatch
 from rlhf.errors import TrainingError
 from rlhf.rewards.base import Scored, Scores
 from rlhf.training import update as update_module
-from rlhf.training.experience import Experience, make_experience, microbatch
+from rlhf.training.experience import Experience, make_experience
 from rlhf.training.memory import TokenBudget
 from rlhf.training.ppo import Progress
 from rlhf.training.update import minibatch_orders
@@ -55,14 +57,14 @@ def experience_of(made: Made, rows: Sequence[int] = range(ROWS)) -> Experience:
 
 
 def losses_and_gradient(
-    stage: PpoStage, dtype: torch.dtype, rows: Sequence[int] = range(ROWS)
+    stage: PpoStage, dtype: torch.dtype, rows: Sequence[int] = range(ROWS), *, packed: bool = True
 ) -> tuple[float, dict[str, Tensor]]:
     """The total loss and its gradient after a nudge of the weights, so that the ratios are not 1."""
     roles = make_roles("gpt2")
     roles.policy_value.to(dtype)
     assert roles.reference_model is not None
     roles.reference_model.to(dtype)  # type: ignore[arg-type]
-    made = make_updater(stage, roles, learning_rate=0.0)
+    made = make_updater(stage, roles, learning_rate=0.0, packed=packed)
     experience = experience_of(made, rows)
     generator = torch.Generator().manual_seed(9)
     with torch.no_grad():
@@ -94,20 +96,31 @@ def two_more_columns(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The padding filled with a token that is in use."""
 
     def wide(*given: Any) -> Batch:
-        narrow = microbatch(*given)
+        narrow = collate(*given)
         ids_BS = torch.where(narrow.attention_BS, narrow.ids_BS, 23)
         more = [nn.functional.pad(x, (0, 2), value=v) for x, v in ((ids_BS, 23), (narrow.attention_BS, 0))]
         return Batch(*more, nn.functional.pad(narrow.response_mask_BS, (0, 2)))
 
-    monkeypatch.setattr(update_module, "microbatch", wide)
-    return {}
+    monkeypatch.setattr(update_module, "collate", wide)
+    return {"packed": False}
+
+
+def padded(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    return {"packed": False}
+
+
+def padded_in_parts(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    return {"packed": False, "microbatch_tokens": 40}
 
 
 def another_order(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return {"rows": [5, 0, 3, 7, 1, 6, 2, 4]}
 
 
-@pytest.mark.parametrize("change", [one_row_each, three_or_four_parts, two_more_columns, another_order])
+CHANGES = [one_row_each, three_or_four_parts, two_more_columns, another_order, padded, padded_in_parts]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_the_split_changes_neither_loss_nor_gradient(
     change: Callable[[pytest.MonkeyPatch], dict[str, Any]],
     dtype: torch.dtype,
@@ -115,8 +128,8 @@ def test_the_split_changes_neither_loss_nor_gradient(
 ) -> None:
     loss, gradient = losses_and_gradient(stage_of(), dtype)
     options = change(monkeypatch)
-    rows = options.pop("rows", range(ROWS))
-    other_loss, other_gradient = losses_and_gradient(stage_of(**options), dtype, rows)
+    rows, packed = options.pop("rows", range(ROWS)), options.pop("packed", True)
+    other_loss, other_gradient = losses_and_gradient(stage_of(**options), dtype, rows, packed=packed)
     exact = dtype == torch.float64
     assert other_loss == pytest.approx(loss, rel=1e-10 if exact else 1e-5)
     assert distance(other_gradient, gradient) < (1e-10 if exact else 1e-4)
@@ -136,7 +149,7 @@ def test_the_first_ratio_is_1(architecture: str, lora: bool, precision: str) -> 
         if lora and iteration == 1:
             assert figures["kl"] == 0.0  # the reference is the policy, in the same precision
         assert figures["ratio_max"] > 1.001  # the later minibatches did move
-        assert 0 < figures["engine_gap"] < (1e-2 if precision == "bf16" else 1e-5)
+        assert 0 < figures["engine_gap"] < (2e-2 if precision == "bf16" else 1e-5)
         assert figures["engine_gap"] <= figures["engine_gap_max"]
 
 
@@ -149,8 +162,8 @@ def test_old_logprobs_are_computed_in_the_microbatches_of_the_first_epoch() -> N
             super().__init__()
             self.inner = inner
 
-        def forward(self, batch: Batch) -> Any:
-            seen[torch.is_grad_enabled()].append(batch.ids_BS.tolist())
+        def forward(self, batch: PackedBatch) -> Any:
+            seen[torch.is_grad_enabled()].append(batch.ids_1N.tolist())
             return self.inner(batch)
 
     stage = stage_of(minibatch_size=4, microbatch_tokens=30, epochs=2)
@@ -192,8 +205,8 @@ class Fragile(nn.Module):
         self.inner, self.limit, self.error, self.only_training = inner, limit, error, only_training
         self.failures = 0
 
-    def forward(self, batch: Batch) -> Any:
-        tokens = batch.ids_BS.numel()
+    def forward(self, batch: PackedBatch) -> Any:
+        tokens = batch.ids_1N.numel()
         if tokens > self.limit and (torch.is_grad_enabled() or not self.only_training):
             self.failures += 1
             raise self.error
@@ -239,7 +252,7 @@ def test_out_of_memory_halves_the_microbatch_and_changes_nothing(
     assert len(made.said) == holder[0].failures
     assert all(said.startswith("out of memory: microbatches now hold") for said in made.said)
     assert distance(found, expected) < 1e-10
-    assert {name: same[name] for name in figures} == pytest.approx(figures, rel=1e-6, abs=1e-6)
+    assert learnt(same) == pytest.approx(learnt(figures), rel=1e-6, abs=1e-6)
 
 
 def test_memory_that_is_short_in_the_middle_of_a_minibatch_counts_no_token_twice() -> None:
@@ -252,7 +265,7 @@ def test_memory_that_is_short_in_the_middle_of_a_minibatch_counts_no_token_twice
             super().__init__()
             self.inner = inner
 
-        def forward(self, batch: Batch) -> Any:
+        def forward(self, batch: PackedBatch) -> Any:
             calls[0] += torch.is_grad_enabled()
             if calls[0] == 3:  # two microbatches have left their gradient
                 calls[0] += 1

@@ -1,0 +1,158 @@
+"""Attention of packed and of short sequences gives what transformers' own gives, and the same gradients."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma2Config,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    MambaConfig,
+    MistralConfig,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen3Config,
+)
+
+from rlhf.data.collation import collate
+from rlhf.data.encoding import Encoded
+from rlhf.data.packing import pack, plan_packs
+from rlhf.models import attention
+from rlhf.models.attention import attend, packs, use_own_attention
+from rlhf.models.head import language_head
+from rlhf.models.policy_value import decoder_of, run_trunk
+
+SMALL: dict[str, Any] = {
+    "vocab_size": 40,
+    "hidden_size": 24,
+    "intermediate_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.3,
+    "bos_token_id": None,
+    "eos_token_id": None,
+    "pad_token_id": None,
+}
+SHARED = {**SMALL, "num_key_value_heads": 2}
+CONFIGS = {
+    "llama": LlamaConfig(**SMALL),
+    "shared-keys": LlamaConfig(**SHARED),
+    "qwen2": Qwen2Config(**SHARED),
+    "qwen3": Qwen3Config(**SHARED, head_dim=10),
+    "sliding": MistralConfig(**SHARED, sliding_window=5),
+    "sliding-and-full": Qwen2Config(**SHARED, use_sliding_window=True, sliding_window=4, max_window_layers=1),
+    "neox": GPTNeoXConfig(**SMALL),
+    "gpt2": GPT2Config(
+        vocab_size=40, n_embd=24, n_layer=2, n_head=4, n_positions=64, initializer_range=0.3,
+        bos_token_id=None, eos_token_id=None,
+    ),
+}  # fmt: skip
+ROWS = [Encoded([5 + (7 * row + 3 * at) % 33 for at in range(length)], 1 + row % 3) for row, length in
+        enumerate([9, 31, 4, 12, 30, 5])]  # fmt: skip
+
+
+def model_of(config: Any, *, own: bool) -> PreTrainedModel:
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").double().eval()
+    if own:
+        use_own_attention(model)
+        assert model.config._attn_implementation == attention.NAME
+    return model
+
+
+def figures(model: PreTrainedModel, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+    """Log-probabilities of the rows' tokens, and the gradient of a sum that weighs them differently."""
+    hidden = run_trunk(decoder_of(model), batch)
+    logprobs_N = language_head(model, batch.before_response(hidden), batch.targets_N, 0.9).logprobs_N
+    (logprobs_N * torch.linspace(-1, 2, len(logprobs_N))).sum().backward()
+    return logprobs_N, {n: v.grad for n, v in model.named_parameters() if v.grad is not None}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("packed", [False, True], ids=["padded", "packed"])
+def test_values_and_gradients_are_those_of_sdpa(name: str, packed: bool) -> None:
+    expected, slopes = figures(model_of(CONFIGS[name], own=False), collate(ROWS, 0))
+    model = model_of(CONFIGS[name], own=True)
+    assert packs(decoder_of(model))
+    found, their_slopes = figures(model, pack(ROWS) if packed else collate(ROWS, 0))
+    torch.testing.assert_close(found, expected)
+    assert slopes.keys() == their_slopes.keys()
+    for key, slope in slopes.items():
+        torch.testing.assert_close(their_slopes[key], slope, msg=key)
+
+
+@pytest.mark.parametrize("limit", [8, 1 << 20], ids=["sdpa", "written out"])
+def test_a_prompt_in_steps_gives_what_it_gives_at_once(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "SHORT", limit)
+    model = model_of(CONFIGS["shared-keys"], own=True)
+    ids = torch.tensor([ROWS[1].ids, [*ROWS[4].ids, 7]])
+    with torch.no_grad():
+        once = model(input_ids=ids).logits
+        past = model(input_ids=ids[:, :-6], use_cache=True).past_key_values
+        steps = [model(input_ids=ids[:, at : at + 1], past_key_values=past).logits for at in range(25, 31)]
+    torch.testing.assert_close(torch.cat(steps, dim=1), once[:, -6:])
+
+
+def test_a_chunk_after_a_past_sees_all_of_the_past() -> None:
+    model = model_of(CONFIGS["llama"], own=True)
+    ids = torch.tensor([ROWS[1].ids])
+    with torch.no_grad():
+        once = model(input_ids=ids).logits
+        past = model(input_ids=ids[:, :20], use_cache=True).past_key_values
+        rest = model(input_ids=ids[:, 20:], past_key_values=past).logits
+    torch.testing.assert_close(rest, once[:, 20:])
+
+
+def test_what_cannot_be_packed_is_found_out() -> None:
+    sizes = {"vocab_size": 40, "hidden_size": 24, "num_hidden_layers": 2}
+    torch.manual_seed(0)
+    mamba = AutoModelForCausalLM.from_config(MambaConfig(**sizes, state_size=4)).eval()
+    gemma = AutoModelForCausalLM.from_config(Gemma2Config(**SHARED, head_dim=6, sliding_window=4)).eval()
+    plain = AutoModelForCausalLM.from_config(CONFIGS["llama"], attn_implementation="eager").eval()
+    for model in (mamba, gemma, plain):  # recurrent; caps its scores; asked for another attention
+        use_own_attention(model)
+        assert not packs(decoder_of(model))
+
+
+def test_a_saved_model_does_not_name_the_attention(tmp_path: Any) -> None:
+    model = model_of(CONFIGS["llama"], own=True)
+    model.save_pretrained(str(tmp_path))
+    assert attention.NAME not in (tmp_path / "config.json").read_text().replace("rlhf_", "")
+    assert AutoModelForCausalLM.from_pretrained(str(tmp_path)).config._attn_implementation == "sdpa"
+
+
+def test_softmax_by_hand() -> None:
+    """Two packed sequences of two and one token, head size 1: weights are e^(qk) over their sum."""
+    query = torch.tensor([1.0, 2.0, 5.0]).view(1, 1, 3, 1)
+    key = torch.tensor([0.0, 1.0, 3.0]).view(1, 1, 3, 1)
+    value = torch.tensor([10.0, 20.0, 7.0]).view(1, 1, 3, 1)
+    packing = pack([Encoded([1, 1], 1), Encoded([1], 1)]).packing
+    found, _ = attend(torch.nn.Module(), query, key, value, None, scaling=0.5, packing=packing)
+    e = torch.tensor(1.0).exp()  # the second query: 0.5 * 2 * (0, 1)
+    assert found.flatten().tolist() == pytest.approx([10.0, ((10 + 20 * e) / (1 + e)).item(), 7.0])
+
+
+def test_buckets_hold_every_token_once() -> None:
+    batch = pack([Encoded(list(range(length)), 1) for length in (40, 3, 25, 39, 4)])
+    assert [(bucket.rows, bucket.length) for bucket in batch.packing.buckets] == [(3, 40), (2, 4)]
+    assert sorted(batch.packing.order_N.tolist()) == [
+        *range(40), *range(40, 79), *range(80, 105), *range(120, 124), *range(124, 127)
+    ]  # fmt: skip
+    assert [len(bucket.padding_P) for bucket in batch.packing.buckets] == [1 + 15, 1]
+
+
+def test_packs_hold_what_the_budget_allows() -> None:
+    assert plan_packs([5, 9, 2, 30, 4], 12) == [[3], [1], [0, 4, 2]]
+    assert plan_packs([5, 5, 5, 5], 10) == [[0, 1], [2, 3]]
+
+
+def test_packed_targets_are_those_of_the_padded_batch() -> None:
+    packed, padded = pack(ROWS), collate(ROWS, 0)
+    assert packed.targets_N.tolist() == padded.targets_N.tolist()
+    assert packed.before_response(packed.ids_1N).tolist() == padded.before_response(padded.ids_BS).tolist()
+    assert packed.positions_1N[0, :11].tolist() == [*range(9), 0, 1]
