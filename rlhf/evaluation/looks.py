@@ -3,8 +3,9 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rlhf.algos.statistics import Interval, bootstrap_mean
@@ -13,6 +14,7 @@ from rlhf.metrics import read_metrics
 from rlhf.records import Message, Prompt
 from rlhf.rewards import Reward, Scored, Scores
 from rlhf.runs import Artifact
+from rlhf.training.profile import PREFIX
 
 CURVES = (
     "score", "kl", "entropy", "length", "end_rate", "distinct_responses", "explained_variance",
@@ -61,11 +63,15 @@ class Decline:
 
 @dataclass(frozen=True)
 class Training:
-    """Looks in order, figures by name as (step, value), and the way from the best look to the last."""
+    """Looks in order, figures by name as (step, value), the way from the best look to the last.
+
+    `profile` holds medians over the iterations: seconds of each part, and how the machine was used.
+    """
 
     looks: tuple[Look, ...]
     curves: Mapping[str, list[tuple[int, float]]]
     decline: Decline | None
+    profile: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 def training_of(policy: Artifact, gold: Reward | None, draws: Draws) -> Training | None:
@@ -101,7 +107,18 @@ def training_of(policy: Artifact, gold: Reward | None, draws: Draws) -> Training
         for step, rows in by_step.items()
     }
     rewards = {step: [float(row["score"]) for row in rows] for step, rows in by_step.items()}
-    return Training(looks, curves, decline("gold" if scores else "validation", values, rewards, draws))
+    way = decline("gold" if scores else "validation", values, rewards, draws)
+    return Training(looks, curves, way, profile_of(lines))
+
+
+def profile_of(lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The median of each figure of the iterations' profiles; none where they have none."""
+    names = [name for name in lines[-1] if name.startswith(PREFIX)]
+    return {
+        name.removeprefix(PREFIX): median(values)
+        for name in names
+        if (values := [line[name] for line in lines if _is_number(line.get(name))])
+    }
 
 
 def decline(

@@ -359,6 +359,16 @@ def _training(looks: int) -> dict[str, Any]:
                 ("explained_variance", 0.3, 0.5),
             )
         },
+        "profile": {
+            "generate_s": 3.0,
+            "score_s": 1.5,
+            "update_s": 5.0,
+            "other_s": 0.5,
+            "tokens_per_s": 1234.0,
+            "padding": 0.02,
+            "flop_utilization": 0.37,
+            "peak_memory_gib": 2.5,
+        },
     }
 
 

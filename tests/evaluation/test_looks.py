@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rlhf.evaluation.doubts import Draws
-from rlhf.evaluation.looks import decline, episodes_of, training_of
+from rlhf.evaluation.looks import decline, episodes_of, profile_of, training_of
 from rlhf.rewards import Scored, Scores
 from rlhf.runs import Artifact, Experiment
 from rlhf.runs.artifact import from_run
@@ -71,6 +71,13 @@ def test_curves_leave_out_what_is_no_number(tmp_path: Path) -> None:
     assert training.curves["kl"] == [(2, 1.5)]
     assert "grad_norm" not in training.curves
     assert [look.gold for look in training.looks] == [None, None]  # nothing was kept to score
+
+
+def test_the_profile_is_the_median_over_the_iterations() -> None:
+    seconds = [9.0, 2.0, 4.0]  # the first iteration warms up
+    lines = [LINES[0], *({"step": n, "score": 0.0, "profile/update_s": s} for n, s in enumerate(seconds, 1))]
+    assert profile_of(lines) == {"update_s": 4.0}
+    assert profile_of(LINES) == {}
 
 
 def test_without_gold_the_validation_model_says_when_it_fell(tmp_path: Path) -> None:

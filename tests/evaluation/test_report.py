@@ -164,6 +164,10 @@ def test_control_characters_and_lone_surrogates_are_spelled_out() -> None:
         ("training/looks/5/episodes", 7654, "after 7,654 episodes"),
         ("training/looks/2/gold", 0.7113, "40: 0.711"),
         ("training/curves/entropy/159", [160, 0.0123], "160: 0.0123"),
+        ("training/profile/update_s", 7.25, "7.25"),
+        ("training/profile/score_s", 18.5, "68.5%"),  # of 27 seconds
+        ("training/profile/flop_utilization", 0.4321, "43.2%"),
+        ("training/profile/padding", 0.1234, "12.3%"),
         ("doubts/length/same_length/prompts", 117, "(117)"),
         ("doubts/noise/p_value", 0.0321, "p = 0.0321"),
         ("doubts/memory/difference/low", -0.0511, "−0.05"),

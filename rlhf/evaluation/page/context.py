@@ -13,6 +13,13 @@ from rlhf.evaluation.page.words import NAMES, Words, both, name_of
 
 FIELDS = ("family", "kind", "language", "length", "held_out")
 """The fields of prompts that are shown, in this order; others of a judgement's groups come after them."""
+PARTS: Mapping[str, Words] = {
+    "generate_s": Words("sampling", "采样"),
+    "score_s": Words("reward and log-probabilities", "奖励与对数概率"),
+    "update_s": Words("update", "更新"),
+    "other_s": Words("evaluation, saving, other", "评测、保存及其他"),
+}
+"""Of an iteration's profile."""
 FEW = 12
 """Samples that are shown at first."""
 ORDER: Mapping[str, Sequence[str]] = {
@@ -30,6 +37,14 @@ class Row(NamedTuple):
     kind: str = ""
 
 
+class Part(NamedTuple):
+    """What an iteration spends on one thing, and its share of the whole."""
+
+    name: Words
+    seconds: float
+    share: float
+
+
 class Sample(NamedTuple):
     """Two answers to one prompt, what changed marked; `winner` by the first judge."""
 
@@ -40,6 +55,12 @@ class Sample(NamedTuple):
     baseline: Mapping[str, Any]
     marked: Marked
     winner: str
+
+
+def _parts(profile: Mapping[str, float]) -> Iterator[Part]:
+    seconds = {name: profile[name] for name in PARTS if name in profile}
+    for name, taken in seconds.items():
+        yield Part(PARTS[name], taken, taken / max(sum(seconds.values()), 1e-9))
 
 
 def context(evaluation: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,6 +75,7 @@ def context(evaluation: Mapping[str, Any]) -> dict[str, Any]:
         "frontier": plots.frontier(evaluation),
         "looks": [figures for figures in plots.looks(training) if figures] if training else [],
         "curves": list(plots.curves(training)) if training else [],
+        "parts": list(_parts(training.get("profile") or {})) if training else [],
         "chosen": next((look for look in training["looks"] if look["chosen"]), None) if training else None,
         "group_rows": group_rows,
         "quality_rows": _quality(quality) if quality else [],
