@@ -26,6 +26,7 @@ from rlhf.demo.corpus import Piece, exercise, pages
 from rlhf.demo.model import new_model
 from rlhf.demo.tasks import draw_task, is_training
 from rlhf.demo.tokenizer import train_tokenizer
+from rlhf.models.attention import use_own_attention
 from rlhf.training.machine import set_up_machine
 
 ROW_TOKENS = 224  # two pages, padded or cut
@@ -55,6 +56,7 @@ def main() -> int:
     held_out, held_out_answers, _ = corpus(words, VALIDATION_SEED, (0, VALIDATION_ROWS))
     print(f"{len(rows)} rows of {ROW_TOKENS} tokens, sha256 {digest}", flush=True)
     model = new_model(words, SEED)
+    use_own_attention(model)
     seconds = train(model, rows, answers)
     figures = {
         "data_sha256": digest,
