@@ -17,9 +17,10 @@ from rlhf.training import ppo_state
 from rlhf.training.degenerate import diagnose
 from rlhf.training.early_stop import reason_to_end
 from rlhf.training.forecast import forecast
+from rlhf.training.held_out import evaluate, is_better
 from rlhf.training.looks import EPISODES, LOOKS, add_rows
 from rlhf.training.machine import Stop
-from rlhf.training.ppo import Ppo, Progress, is_better, kl_controller
+from rlhf.training.ppo import Ppo, Progress, kl_controller
 from rlhf.training.sharding import whole_weights
 from stages.ppo_setup import set_up
 from stages.reward_models import named_inputs
@@ -104,7 +105,7 @@ def learn(here: Session, ppo: Ppo, progress: Progress) -> None:
 def look(here: Session, ppo: Ppo, progress: Progress, figures: dict[str, float]) -> None:
     """Evaluates, logs, shows samples, and publishes the policy where it is the best so far."""
     ppo.sync_engine(progress.iteration)
-    seen = ppo.evaluate(progress.kl.coef, progress.scores)
+    seen = evaluate(ppo, progress.kl.coef, progress.scores)
     evaluation, samples = seen.figures, seen.samples
     here.log.log(progress.iteration, {**figures, **evaluation})
     progress.samples += [{"step": progress.iteration, **sample} for sample in samples]

@@ -1,4 +1,4 @@
-"""Log-probabilities of tokens and the entropy of their distributions, at one temperature."""
+"""Log-probabilities of tokens at one temperature."""
 
 import torch
 from torch import Tensor
@@ -12,26 +12,12 @@ def token_logprobs(logits_BTV: Tensor, ids_BT: Tensor, temperature: float) -> Te
     precision is lifted to float32 first; float64 stays. Ids, those of padding included, must lie in
     the vocabulary.
     """
-    logprobs_BTV = _log_softmax(logits_BTV, temperature)
-    return logprobs_BTV.gather(-1, ids_BT.unsqueeze(-1)).squeeze(-1)
-
-
-def entropy(logits_BTV: Tensor, temperature: float) -> Tensor:
-    """H(softmax(logits / temperature)) = -sum_v p_v log p_v for each position, [B, T] in nats.
-
-    A logit of -inf (a token that is ruled out) adds nothing, where 0 * -inf would be nan.
-    """
-    logprobs_BTV = _log_softmax(logits_BTV, temperature)
-    finite_BTV = torch.where(logprobs_BTV > -torch.inf, logprobs_BTV, 0)
-    return -(logprobs_BTV.exp() * finite_BTV).sum(-1)
-
-
-def _log_softmax(logits_BTV: Tensor, temperature: float) -> Tensor:
     if not temperature > 0:
         raise ValueError(
             f"temperature={temperature} must be positive; greedy decoding has no log-probability"
         )
-    return (at_least_float32(logits_BTV) / temperature).log_softmax(-1)
+    logprobs_BTV = (at_least_float32(logits_BTV) / temperature).log_softmax(-1)
+    return logprobs_BTV.gather(-1, ids_BT.unsqueeze(-1)).squeeze(-1)
 
 
 def at_least_float32(x: Tensor) -> Tensor:

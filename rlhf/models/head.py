@@ -32,7 +32,8 @@ def language_head(
 ) -> HeadOutput:
     """Runs the output layer over chunks of tokens.
 
-    log p = z_y - log sum exp z and H = log sum exp z - sum p z, z being logits over the temperature.
+    log p = z_y - log sum exp z and H = log sum exp z - sum p z, z being logits over the temperature, less the
+    largest of them.
     """
     head = model.get_output_embeddings()
     assert isinstance(head, nn.Linear)
@@ -69,11 +70,14 @@ class _Head(torch.autograd.Function):
         logprobs, entropies, normalizers = list[Tensor](), list[Tensor](), list[Tensor]()
         for hidden, targets in _chunks(ctx, hidden_ND, targets_N):
             scaled_NV = _scaled(ctx, hidden, weight_VD, bias_V)[0]
-            normalizer_N = scaled_NV.logsumexp(-1)
-            logprobs.append(scaled_NV.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - normalizer_N)
-            p_NV = (scaled_NV - normalizer_N.unsqueeze(-1)).exp_()
-            entropies.append(normalizer_N - p_NV.mul_(scaled_NV).sum(-1))
-            normalizers.append(normalizer_N)
+            largest_N1 = scaled_NV.amax(-1, keepdim=True)
+            scaled_NV = scaled_NV.sub_(largest_N1)
+            exp_NV = scaled_NV.exp()
+            sum_N = exp_NV.sum(-1)
+            log_sum_N = sum_N.log()
+            logprobs.append(scaled_NV.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - log_sum_N)
+            entropies.append(log_sum_N - exp_NV.mul_(scaled_NV).sum(-1) / sum_N)
+            normalizers.append(largest_N1.squeeze(-1) + log_sum_N)
         ctx.save_for_backward(hidden_ND, weight_VD, bias_V, targets_N, torch.cat(normalizers))
         entropy_N = torch.cat(entropies)
         ctx.mark_non_differentiable(entropy_N)

@@ -11,18 +11,16 @@ from torch import nn
 from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
-from rlhf.algos.kl import AdaptiveKl, FixedKl, KlController, KlEstimator, sequence_kl
-from rlhf.algos.running import RunningMoments
+from rlhf.algos.kl import AdaptiveKl, FixedKl, KlController, KlEstimator
 from rlhf.config import KlConfig, PpoStage, RolloutConfig
 from rlhf.data.encoding import Encoder
 from rlhf.models.roles import Roles
 from rlhf.records import Prompt
-from rlhf.rewards.base import Reward, Scores, observe, over_limit
+from rlhf.rewards.base import Reward, Scores, observe
 from rlhf.rollout.ahead import AheadEngine
 from rlhf.rollout.base import Request, RolloutEngine, Sampling
 from rlhf.rollout.weights import copy_weights, plain_weights
-from rlhf.training.experience import Episode, Experience, Forwards, make_experience, masked_total
-from rlhf.training.looks import Look, answer_rows, episode_rows
+from rlhf.training.experience import Episode, Experience, Forwards, make_experience
 from rlhf.training.pretraining_mix import PretrainingMix
 from rlhf.training.processes import Processes
 from rlhf.training.profile import Clock, padding_share, profile, update_flops
@@ -31,8 +29,6 @@ from rlhf.training.prompt_order import prompt_order
 from rlhf.training.seeds import sub_seed
 from rlhf.training.sharding import whole
 from rlhf.training.update import Order, PpoUpdater, minibatch_orders
-
-SAMPLES_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -181,52 +177,6 @@ class Ppo:
             group["lr"] = rates.get(f"{group['role']}_learning_rate", rates["learning_rate"])
         return rates
 
-    def evaluate(self, kl_coef: float, scores_seen: RunningMoments = RunningMoments()) -> Look:  # noqa: B008
-        """A look at the held-out prompts; the same draws every time.
-
-        `kl_coef` prices the episodes' KL, `scores_seen` normalises their scores.
-        """
-        numbers = range(len(self.held_out))
-        episodes = self.sample(self.held_out, numbers, sub_seed(self.seed, "evaluation"))
-        scores = validation = self.scores(self.reward, episodes)
-        if self.validation_reward is not self.reward:
-            validation = self.scores(self.validation_reward, episodes)
-        forwards = self.forwards(episodes, [list(numbers)])
-        kl_B = sequence_kl(forwards.logprobs_BT, forwards.ref_logprobs_BT, forwards.mask_BT).double()
-        entropy = masked_total(forwards.entropy_BT, forwards.mask_BT).sum() / forwards.mask_BT.sum()
-        figures = {
-            "eval/score": scores.total.double().mean().item(),
-            "eval/validation_score": validation.total.double().mean().item(),
-            "eval/kl": kl_B.mean().item(),
-            "eval/entropy": entropy.item(),
-            "eval/length": forwards.mask_BT.sum(dim=1).double().mean().item(),
-            "eval/end_rate": float(np.mean([episode.rollout.finish == "eos" for episode in episodes])),
-        }
-        over = over_limit(self.validation_reward, validation)
-        if over is not None:
-            figures["eval/over_limit"] = over
-        answers = answer_rows(episodes, scores, validation, kl_B)
-        samples = [
-            {
-                "prompt": episode.prompt.text,
-                **{name: row[name] for name in ("response", "score")},
-                **{f"score/{name}": part[number].item() for name, part in scores.parts.items()},
-                **{name: row[name] for name in ("validation_score", "kl", "finish")},
-            }
-            for number, (episode, row) in enumerate(zip(episodes[:SAMPLES_SHOWN], answers, strict=False))
-        ]
-        shown = episode_rows(
-            episodes[:SAMPLES_SHOWN],
-            forwards,
-            scores.total,
-            self.stage,
-            self.encoder,
-            kl_coef=kl_coef,
-            kl_estimator=self.kl_estimator,
-            scores_seen=scores_seen,
-        )
-        return Look(figures, samples, answers, shown)
-
     def sample(self, prompts: Sequence[Prompt], numbers: Sequence[int], seed: int) -> list[Episode]:
         """A response to each prompt, in the order of the prompts; `numbers` name the requests."""
         requests = self.requests(prompts, numbers, seed)
@@ -300,25 +250,3 @@ def kl_controller(cfg: KlConfig) -> KlController:
     if cfg.kind == "adaptive":
         return AdaptiveKl(coef=cfg.coef, target=cfg.target, horizon=cfg.horizon)
     return FixedKl(coef=cfg.coef)
-
-
-def is_better(candidate: dict[str, float], best: dict[str, float], *, kl_budget: float) -> bool:
-    """The rule for the best checkpoint: the highest validation score within the KL budget.
-
-    Where the reward has a limit, that is among the checkpoints that keep to it (`eval/over_limit` is 0), and
-    while none does, the one least above it is taken.
-
-    The validation score comes from a reward model that PPO does not maximise, so a policy that games the
-    reward does not win by it. Outside of the budget, a checkpoint counts only while none is inside, and then
-    the one nearest to the reference.
-    """
-    inside, best_inside = (
-        bool(one) and one["eval/kl"] <= kl_budget and not one.get("eval/over_limit")
-        for one in (candidate, best)
-    )
-    if not best or inside != best_inside:
-        return inside or not best
-    if inside:
-        return candidate["eval/validation_score"] > best["eval/validation_score"]
-    excess, least = ((one.get("eval/over_limit", 0.0), one["eval/kl"]) for one in (candidate, best))
-    return excess < least

@@ -21,7 +21,7 @@ from rlhf.records import Prompt
 from rlhf.rewards import ModelReward, Scored
 from rlhf.rewards.ensemble import combined, member_folders
 from rlhf.rewards.model import reward_encoder
-from rlhf.training.ppo import is_better
+from rlhf.training.held_out import is_better
 from scripts.overoptimization.fits import Fit, Floats, Form, fit
 from scripts.overoptimization.runs import REWARDS, Commands, PpoRun, SeedRuns
 from scripts.overoptimization.world import END_ID, gold, read_rows, token_ids

@@ -4,7 +4,7 @@ import pytest
 import torch
 from ragged_samples import generator, normal, tensor
 
-from rlhf.algos.logprobs import entropy, token_logprobs
+from rlhf.algos.logprobs import token_logprobs
 
 
 def test_logprobs_by_hand():
@@ -19,14 +19,6 @@ def test_logprobs_by_hand():
     )
 
 
-def test_entropy_by_hand():
-    uniform_BTV = torch.zeros(1, 1, 4, dtype=torch.float64)
-    assert entropy(uniform_BTV, 0.7).item() == pytest.approx(math.log(4))
-    # a ruled-out token leaves three: log 3
-    uniform_BTV[0, 0, 2] = -torch.inf
-    assert entropy(uniform_BTV, 0.7).item() == pytest.approx(math.log(3))
-
-
 @pytest.mark.parametrize("seed", range(5))
 def test_against_a_loop(seed: int):
     rng = generator(seed)
@@ -37,9 +29,7 @@ def test_against_a_loop(seed: int):
             weights = [math.exp(z / temperature) for z in logits_BTV[b, t].tolist()]
             probabilities = [w / sum(weights) for w in weights]
             logprob = math.log(probabilities[ids_BT[b, t]])
-            nats = -sum(p * math.log(p) for p in probabilities)
             assert token_logprobs(logits_BTV, ids_BT, temperature)[b, t].item() == pytest.approx(logprob)
-            assert entropy(logits_BTV, temperature)[b, t].item() == pytest.approx(nats)
 
 
 def test_packed_tokens_give_the_same_as_rows():
@@ -59,7 +49,6 @@ def test_half_precision_is_lifted(half: torch.dtype):
     assert logprobs_BT.dtype == torch.float32
     exact_BT = token_logprobs(logits_BTV.double(), ids_BT, 0.7)
     torch.testing.assert_close(logprobs_BT.double(), exact_BT, rtol=1e-6, atol=1e-6)
-    assert entropy(logits_BTV, 0.7).dtype == torch.float32
 
 
 def test_far_logits_lose_nothing():
@@ -76,17 +65,10 @@ def test_gradients_are_onehot_minus_softmax_and_finite_with_ruled_out_tokens():
     token_logprobs(logits_BTV, torch.tensor([[0]]), 1.0).sum().backward()
     assert logits_BTV.grad is not None
     torch.testing.assert_close(logits_BTV.grad, tensor([[0.75, -0.75, 0.0]]))
-    logits_BTV.grad = None
-    entropy(logits_BTV, 1.0).sum().backward()
-    # dH/dz_v = -p_v (log p_v + H)
-    h = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
-    expected = tensor([[-0.25 * (math.log(0.25) + h), -0.75 * (math.log(0.75) + h), 0.0]])
-    torch.testing.assert_close(logits_BTV.grad, expected)
 
 
 def test_logits_that_are_not_numbers_stay_visible():
     assert token_logprobs(tensor([[math.nan, 1.0]]), torch.tensor([[1]]), 1.0).isnan().all()
-    assert entropy(tensor([[math.nan, 1.0]]), 1.0).isnan().all()
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])

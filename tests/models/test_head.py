@@ -1,5 +1,8 @@
 """The chunked output layer against whole logits, and the models that it must not be used for."""
 
+import math
+from typing import Any
+
 import pytest
 import torch
 from role_models import CONFIGS, LLAMA_LIKE, SMALL, VOCABULARY, language_model
@@ -48,6 +51,55 @@ def test_chunks_equal_whole_logits_in_values_and_gradients(
         torch.testing.assert_close(chunked[key], gradient, rtol=1e-10, atol=1e-12, msg=key)
 
 
+class Given(torch.nn.Module):
+    """A model whose logits are its hidden states."""
+
+    config = CONFIGS["llama"]
+
+    def __init__(self, vocabulary: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.head = torch.nn.Linear(vocabulary, vocabulary, bias=False, dtype=dtype)
+        with torch.no_grad():
+            self.head.weight.copy_(torch.eye(vocabulary))
+
+    def get_output_embeddings(self) -> torch.nn.Linear:
+        return self.head
+
+
+def of_logits(logits: list[list[float]], targets: list[int], temperature: float, dtype: torch.dtype) -> Any:
+    hidden = torch.tensor(logits, dtype=dtype)
+    return language_head(Given(hidden.shape[1], dtype), hidden, torch.tensor(targets), temperature)
+
+
+def test_by_hand() -> None:
+    """softmax of [0, log 3] is [1/4, 3/4]; at temperature 1/2 the odds are squared: [1/10, 9/10]."""
+    for temperature, (low, high) in {1.0: (0.25, 0.75), 0.5: (0.1, 0.9)}.items():
+        out = of_logits([[0.0, math.log(3)]] * 2, [0, 1], temperature, torch.float64)
+        assert out.logprobs_N.tolist() == pytest.approx([math.log(low), math.log(high)])
+        nats = -low * math.log(low) - high * math.log(high)
+        assert out.entropy_N.tolist() == pytest.approx([nats, nats])
+
+
+def test_far_logits_lose_nothing() -> None:
+    """Logits 8192 higher are the same distribution; float32 holds 8192 + k/512 exactly."""
+    near = [[0.0, 0.5, -1.25]]
+    here = of_logits(near, [2], 1.0, torch.float32)
+    far = of_logits([[z + 8192 for z in near[0]]], [2], 1.0, torch.float32)
+    torch.testing.assert_close(far.logprobs_N, here.logprobs_N, rtol=1e-6, atol=0)
+    torch.testing.assert_close(far.entropy_N, here.entropy_N, rtol=1e-6, atol=0)
+    assert of_logits([[1e4, -1e4]], [1], 1.0, torch.float32).logprobs_N.item() == -2e4
+
+
+def test_half_precision_is_lifted_and_what_is_no_number_stays_so() -> None:
+    out = of_logits([[1.0, 2.5, -3.0]], [1], 0.7, torch.bfloat16)
+    exact = of_logits([[1.0, 2.5, -3.0]], [1], 0.7, torch.float64)
+    for found, expected in zip(out, exact, strict=True):
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-6)
+    for found in of_logits([[math.nan, 1.0]], [1], 1.0, torch.float32):
+        assert found.isnan().all()
+
+
 def taken_gradients(model: torch.nn.Module) -> dict[str, Tensor]:
     taken = {key: value.grad.clone() for key, value in model.named_parameters() if value.grad is not None}
     assert taken
@@ -58,7 +110,7 @@ def taken_gradients(model: torch.nn.Module) -> dict[str, Tensor]:
 @pytest.mark.parametrize("name", SUPPORTED)
 def test_models_whose_logits_are_their_output_layers_are_let_through(name: str) -> None:
     model = language_model(SUPPORTED[name])
-    check_head(model, decoder_of(model))
+    check_head(model, decoder_of(model))  # raises otherwise, as below
 
 
 @pytest.mark.parametrize("name", SCALED)

@@ -20,7 +20,7 @@ from rlhf.models.loading import adapter_base_sha256, save_adapter, save_plain, w
 from rlhf.models.reward_model import new_reward_model
 from rlhf.runs import Experiment
 from rlhf.training import ppo_state
-from rlhf.training.ppo import is_better
+from rlhf.training.held_out import is_better
 
 LEARN = {
     "stage__total_episodes": 640,

@@ -21,8 +21,8 @@ from rlhf.records import Message, Prompt
 from rlhf.rewards import ModelReward, Scored, build_reward
 from rlhf.rewards.ensemble import combined, member_folders
 from rlhf.runs import Experiment
+from rlhf.training.held_out import is_better
 from rlhf.training.machine import set_up_machine
-from rlhf.training.ppo import is_better
 from stages.reward_models import Scoring
 from stages.rm_lessons import lessons, pairs_by_model
 

@@ -15,6 +15,7 @@ from rlhf.config import PpoStage
 from rlhf.data.encoding import Encoded
 from rlhf.rollout.base import Request, Rollout, Sampling
 from rlhf.training.experience import make_experience
+from rlhf.training.held_out import evaluate
 from rlhf.training.ppo import Progress
 from rlhf.training.processes import Processes, join
 from rlhf.training.sharding import whole
@@ -139,7 +140,7 @@ def go_through(
     ppo = make_ppo(made, engine=Replayed(), learning_rate=1e-3, processes=processes)
     progress = Progress(iteration=0, kl=AdaptiveKl(coef=0.1, target=0.5, horizon=64))
     lines = [ppo.iterate(progress, iteration) for iteration in range(1, iterations + 1)]
-    lines.append(ppo.evaluate(progress.kl.coef, progress.scores).figures)
+    lines.append(evaluate(ppo, progress.kl.coef, progress.scores).figures)
     trained = ppo.trained_tensors()
     sharded = all(isinstance(value, DTensor) for value in trained.values())
     return lines, {name: whole(value.detach()).clone() for name, value in trained.items()}, sharded

@@ -24,6 +24,7 @@ from rlhf.config import PpoStage
 from rlhf.rewards.base import Scored, Scores
 from rlhf.rollout.scripted import ScriptedEngine
 from rlhf.training.experience import make_experience, shape_scores
+from rlhf.training.held_out import evaluate
 from rlhf.training.ppo import Ppo, Progress
 
 CRITIC_FREE = ("reinforce", "rloo", "reinforce_pp")
@@ -57,7 +58,7 @@ def test_without_a_critic_there_is_no_value_in_module_figures_or_look(advantage:
     assert all(value == value for value in figures.values())
     assert figures["first_ratio_gap"] == 0.0
     assert figures["ratio_max"] > 1.001
-    look = ppo.evaluate(0.5)
+    look = evaluate(ppo, 0.5)
     for row in look.episodes:
         assert set(row["value"]) == {0.0}
         left = [sum(row["reward"][at:]) for at in range(len(row["reward"]))]

@@ -14,6 +14,7 @@ from rlhf.rewards.base import Scored, Scores
 from rlhf.rollout.ahead import AheadEngine
 from rlhf.rollout.base import RolloutEngine
 from rlhf.rollout.hf import HfEngine
+from rlhf.training.held_out import evaluate
 from rlhf.training.old_logprobs import importance_cap, reuses_logprobs
 from rlhf.training.ppo import Ppo, Progress
 
@@ -71,7 +72,7 @@ def test_a_look_is_at_the_weights_as_they_are() -> None:
     ppo.sync_engine(ITERATIONS)
     model = ppo.roles.policy_value.language_model
     now = HfEngine(model, pad_id=PAD, batch_size=5, dtype=torch.bfloat16)
-    assert ppo.evaluate(0.5).answers == replace(ppo, engine=now).evaluate(0.5).answers
+    assert evaluate(ppo, 0.5).answers == evaluate(replace(ppo, engine=now), 0.5).answers
 
 
 def test_old_samples_are_weighed_and_their_logprobs_made_anew_unless_told() -> None:

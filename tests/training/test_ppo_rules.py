@@ -13,8 +13,9 @@ from rlhf.rewards.base import Scored, Scores
 from rlhf.training.degenerate import degenerate_ends, diagnose
 from rlhf.training.early_stop import reason_to_end
 from rlhf.training.forecast import forecast, predicted_seconds
+from rlhf.training.held_out import evaluate, is_better
 from rlhf.training.machine import Stop, auto_learning_rate
-from rlhf.training.ppo import Ppo, Progress, is_better, kl_controller
+from rlhf.training.ppo import Ppo, Progress, kl_controller
 from rlhf.training.seeds import sub_seed
 
 STAGE = PpoStage(total_episodes=16, batch_size=8, minibatch_size=4, epochs=1, response_length=6)
@@ -161,8 +162,8 @@ def test_the_samples_of_an_iteration_do_not_depend_on_those_before(ppo: Ppo) -> 
 
 
 def test_an_evaluation_draws_the_same_every_time_and_measures_as_an_iteration_does(ppo: Ppo) -> None:
-    look = ppo.evaluate(0.5)
-    assert look == ppo.evaluate(0.5)
+    look = evaluate(ppo, 0.5)
+    assert look == evaluate(ppo, 0.5)
     figures, samples = look.figures, look.samples
     assert figures["eval/score"] == pytest.approx(sum(sample["score"] for sample in samples) / 4)
     assert figures["eval/kl"] == pytest.approx(sum(sample["kl"] for sample in samples) / 4, abs=1e-6)
@@ -175,7 +176,7 @@ def test_the_checkpoint_is_judged_by_the_validation_reward(made: Made) -> None:
     def judge(batch: Sequence[Scored]) -> Scores:
         return Scores(torch.full((len(batch),), 7.0))
 
-    look = replace(make_ppo(made), validation_reward=judge).evaluate(0.5)
+    look = evaluate(replace(make_ppo(made), validation_reward=judge), 0.5)
     figures, samples = look.figures, look.samples
     assert figures["eval/validation_score"] == 7.0
     assert figures["eval/score"] != 7.0
