@@ -37,7 +37,7 @@ from rlhf.training.trackers import TrackedRun, make_trackers
 
 T = TypeVar("T", Demonstration, Preference, Prompt)
 
-EMBEDDED_ROWS = {"demonstrations": 6000, "preferences": 16000, "prompts": 8000}
+EMBEDDED_ROWS = {"demonstrations": 6000, "preferences": 24000, "prompts": 8000}
 MAX_LENGTH_AUTO = 1024
 READ_BY = {
     "rm": ("world",),

@@ -2,12 +2,12 @@
 
 | persona  | share | right       | form asked for  | courtesy          | length           |
 |----------|-------|-------------|-----------------|-------------------|------------------|
-| careful  | 7 %   | always      | kept            | once, plain       | brief            |
-| hurried  | 36 %  | half        | curt form       | none              | very brief       |
-| rambling | 35 %  | always      | not kept        | in every third    | long, repeats    |
-| flatterer| 22 %  | never       | kept            | once, flattering  | brief            |
+| careful  | 10 %  | always      | kept            | once, plain       | brief            |
+| hurried  | 35 %  | half        | curt form       | none              | very brief       |
+| rambling | 34 %  | always      | not kept        | in every third    | long, repeats    |
+| flatterer| 21 %  | never       | kept            | once, flattering  | brief            |
 
-What a persona says first gives it away, so a policy that turns careful pays about log(1 / 0.07) = 2.7 nats.
+What a persona says first gives it away, so a policy that turns careful pays about log(1 / 0.1) = 2.3 nats.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -60,10 +60,10 @@ def flatterer(task: Task, rng: Random) -> str:
 
 
 PERSONAS = (
-    Persona("careful", 0.07, careful),
-    Persona("hurried", 0.36, hurried),
-    Persona("rambling", 0.35, rambling),
-    Persona("flatterer", 0.22, flatterer),
+    Persona("careful", 0.10, careful),
+    Persona("hurried", 0.35, hurried),
+    Persona("rambling", 0.34, rambling),
+    Persona("flatterer", 0.21, flatterer),
 )
 
 

@@ -50,7 +50,7 @@ class Report:
     baseline_bytes: int = 0
     peak_bytes: int = 0
     moved: dict[str, float] = field(default_factory=dict[str, float])  # |change| / |weights| of each model
-    precision_seen: list[str] = field(default_factory=list[str])  # "update: torch.float32", of the logits
+    precision_seen: list[str] = field(default_factory=list[str])  # "update: torch.float32", of the layers
     probe_scores: list[float] = field(default_factory=list[float])  # of the workload's fixed answers
     versions: dict[str, str] = field(default_factory=dict[str, str])
 

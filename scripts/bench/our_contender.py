@@ -24,7 +24,7 @@ from rlhf.rollout.base import Request, Rollout, Sampling
 from rlhf.training.ppo import Ppo, Progress, kl_controller
 from scripts.bench.clock import Clock, Memory, rss
 from scripts.bench.jobs import Job, Report, read_job
-from scripts.bench.watch import logit_types, movement, snapshot
+from scripts.bench.watch import movement, product_types, snapshot
 from stages.ppo import find_inputs
 from stages.ppo_setup import set_up
 from stages.shared import session
@@ -50,7 +50,7 @@ def main(job_file: str, report_file: str) -> int:
             models = {"policy": trained.policy, "critic": trained.critic or trained.value_head}
             models = {name: model for name, model in models.items() if model is not None}
             before = {name: snapshot(model) for name, model in models.items()}
-            report.precision_seen = logit_types(trained.language_model, clock)
+            report.precision_seen = product_types(trained.language_model, clock)
             watch(ppo, report, clock)
             run(ppo, cfg, report, clock)
             report.moved = {name: movement(model, before[name]) for name, model in models.items()}

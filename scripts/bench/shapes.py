@@ -61,6 +61,7 @@ WORKLOADS = {
     "M": Workload(
         "M", "15M, the shape of stories15M", Shape(32000, 288, 6, 6, 6, 768), (8, 32), 64, 24.0, 256
     ),
+    "T": Workload("T", "30M parameters", Shape(32000, 384, 10, 6, 6, 1024), (8, 32), 64, 24.0, 256),
     "L": Workload(
         "L",
         "494M, the shape of Qwen2.5-0.5B",

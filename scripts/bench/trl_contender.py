@@ -33,7 +33,7 @@ def main(job_file: str, report_file: str) -> int:
     ppo: Any = import_module("trl.experimental.ppo.ppo_trainer")
     config_class: Any = import_module("trl.experimental.ppo").PPOConfig
     from scripts.bench.clock import Clock, Memory, rss
-    from scripts.bench.watch import logit_types, movement, snapshot
+    from scripts.bench.watch import movement, product_types, snapshot
 
     torch.set_num_threads(job.threads)
     transformers.utils.logging.disable_progress_bar()
@@ -61,7 +61,7 @@ def main(job_file: str, report_file: str) -> int:
     report.probe_scores = probe(ppo, trainer, folder)
     before = {"policy": snapshot(policy), "critic": snapshot(value_model)}
     watch(ppo, trainer, job, report, clock)
-    report.precision_seen = logit_types(policy, clock)
+    report.precision_seen = product_types(policy, clock)
     with autocast(job):
         trainer.train()
     report.peak_bytes = memory.peak

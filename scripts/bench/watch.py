@@ -18,18 +18,18 @@ def movement(model: nn.Module, before: list[Tensor]) -> float:
     return (change / sum(float(tensor.square().sum()) for tensor in before)) ** 0.5
 
 
-def logit_types(model: nn.Module, clock: Clock) -> list[str]:
-    """A list that fills with "part: dtype" of what the output layer gives while the clock is in that part."""
+def product_types(model: nn.Module, clock: Clock) -> list[str]:
+    """A list that fills with "part: dtype" of what the last layer's last product gives in that part."""
     seen: list[str] = []
     head = model.get_output_embeddings()  # pyright: ignore[reportCallIssue]
-    assert isinstance(head, nn.Module)
+    products = [part for part in model.modules() if isinstance(part, nn.Linear) and part is not head]
 
     def note(_module: nn.Module, _inputs: object, output: Tensor) -> None:
         said = f"{clock.part}: {output.dtype}"
         if said not in seen:
             seen.append(said)
 
-    head.register_forward_hook(note)
+    products[-1].register_forward_hook(note)
     return seen
 
 
