@@ -73,6 +73,7 @@ bench: env ## PPO beside TRL 1.12.0: speed, memory, learning curves; hours, on a
 	$(PYTHON) scripts/bench_ppo.py --out docs/results --page docs/performance.md
 	$(PYTHON) scripts/bench_ppo.py --curves --out docs/results
 	$(PYTHON) scripts/bench_ppo.py --leak --out docs/results
+	$(PYTHON) scripts/bench_memory.py --out docs/results
 
 lock: env ## renew requirements.lock; torch stays unless TORCH=2.14.0 is given
 	$(PYTHON) scripts/lock.py $(TORCH:%=torch==%)
