@@ -51,7 +51,12 @@ def set_up(here: Session) -> Ppo:
     assert isinstance(stage, PpoStage)
     sources = find_sources(here)
     roles = build_roles(
-        sources, cfg.model, temperature=stage.temperature, device=machine.device, seed=cfg.seed
+        sources,
+        cfg.model,
+        temperature=stage.temperature,
+        device=machine.device,
+        seed=cfg.seed,
+        dtype=machine.dtype,
     )
     model = roles.policy_value.language_model
     tokenizer = load_tokenizer(sources.policy, trust_remote_code=cfg.model.trust_remote_code)

@@ -67,11 +67,12 @@ class Roles:
 
     @property
     def trunks(self) -> list[nn.Module]:
-        """The transformers that the update and its forward passes run, each once."""
+        """The transformers that the update and its forward passes run, one of each kind."""
         models = [self.policy_value.language_model]
         models += [self.reference_model] if self.reference_model is not None else []
         critic = self.policy_value.critic
-        return [*(decoder_of(model) for model in models), *([critic] if critic is not None else [])]
+        trunks = [*(decoder_of(model) for model in models), *([critic] if critic is not None else [])]
+        return list({type(trunk): trunk for trunk in reversed(trunks)}.values())
 
     @torch.no_grad()
     def reference_logprobs(self, batch: Batch | PackedBatch) -> Tensor:
@@ -87,9 +88,17 @@ class Roles:
 
 
 def build_roles(
-    sources: RoleSources, cfg: ModelConfig, *, temperature: float, device: torch.device, seed: int
+    sources: RoleSources,
+    cfg: ModelConfig,
+    *,
+    temperature: float,
+    device: torch.device,
+    seed: int,
+    dtype: torch.dtype = torch.float32,
 ) -> Roles:
     """Loads every role, in the shared form where `sources.reward_adapter` is given.
+
+    `dtype` is what autocast computes in; a reference of its own holds its matrices in it.
 
     Raises:
         ModelError: a model cannot be loaded, or its logits are made in a way PPO does not know.
@@ -127,7 +136,7 @@ def build_roles(
         score=sequence_scores,
         temperature=temperature,
         adapters=adapters,
-        reference_model=None if reference is None else _frozen(reference, device),
+        reference_model=None if reference is None else _frozen(with_matrices_in(reference, dtype), device),
     )
 
 
@@ -217,6 +226,20 @@ def _linear(weight_1D: Tensor) -> nn.Linear:
     with torch.no_grad():
         head.weight.copy_(weight_1D.float())
     return head
+
+
+def with_matrices_in(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
+    """The model with the weights of its linear layers in `dtype`, the rest as it was.
+
+    Under autocast to `dtype` it gives the same to the bit, for these are the weights that autocast converts;
+    memory is halved for them, and nothing is converted at each step. A layer that shares its weight with the
+    embedding keeps it.
+    """
+    embedding = model.get_input_embeddings().weight
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear) and layer.weight is not embedding:
+            layer.to(dtype)
+    return model
 
 
 def _frozen(model: PreTrainedModel, device: torch.device) -> PreTrainedModel:

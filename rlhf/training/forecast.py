@@ -7,6 +7,7 @@ import torch
 
 from rlhf.data.encoding import Encoded
 from rlhf.metrics import duration
+from rlhf.models.head import chunk_tokens
 from rlhf.models.loading import parameter_count
 from rlhf.models.policy_value import TokenOutputs
 from rlhf.rollout.base import Request, Sampling
@@ -39,18 +40,24 @@ def predicted_bytes(ppo: Ppo) -> float:
     """
     module = ppo.roles.policy_value
     trained = sum(value.numel() for value in module.parameters() if value.requires_grad)
-    frozen = parameter_count(module) - trained
+    frozen = 4.0 * (parameter_count(module) - trained)
     for model in (ppo.roles.reference_model, ppo.roles.reward_model):
-        frozen += parameter_count(model) if model is not None and model is not module.language_model else 0
+        frozen += bytes_of(model) if model is not None and model is not module.language_model else 0
     config = module.language_model.config.get_text_config()
     tokens = min(ppo.stage.microbatch_tokens, ppo.stage.minibatch_size * longest_tokens(ppo))
     activations = tokens * config.num_hidden_layers * config.hidden_size * 34 * 2.0
-    logits = 2048 * config.vocab_size * 4.0 * 3
+    device = ppo.accelerator.device
+    logits = chunk_tokens(config.vocab_size, device) * config.vocab_size * 4.0 * 3
     learning = 16.0 * trained
     if ppo.decoder is not None:  # sharded, and a whole copy to decode with
-        frozen += parameter_count(ppo.decoder)
+        frozen += bytes_of(ppo.decoder)
         learning /= ppo.processes.count
-    return learning + 4.0 * frozen + 2.0 * activations + logits
+    return learning + frozen + 2.0 * activations + logits
+
+
+def bytes_of(model: torch.nn.Module) -> int:
+    """What its parameters take."""
+    return sum(weight.numel() * weight.element_size() for weight in model.parameters())
 
 
 def available_bytes(device: torch.device) -> float:

@@ -102,6 +102,25 @@ def test_at_the_start_policy_is_reference_and_critic_is_reward_model(sources: Ro
     close(scores(roles, shown), token_BS[torch.arange(len(last_B)), last_B])
 
 
+@pytest.mark.parametrize("architecture", ["qwen2", "llama"], ids=["tied", "untied"])
+def test_a_reference_in_bf16_is_the_one_that_autocast_makes_of_it(architecture: str, tmp_path: Path) -> None:
+    policy = save_policy(tmp_path / "policy", architecture)
+    sources = RoleSources(str(policy), str(policy), None, None, None)
+    shown = batch(rows())
+    found, bytes_held = dict[torch.dtype, Tensor](), dict[torch.dtype, int]()
+    for dtype in (torch.float32, torch.bfloat16):
+        cpu = torch.device("cpu")
+        roles = build_roles(sources, ModelConfig(), temperature=TEMPERATURE, device=cpu, seed=4, dtype=dtype)
+        assert roles.reference_model is not None
+        with torch.autocast("cpu", torch.bfloat16):
+            found[dtype] = roles.reference_logprobs(shown)
+            own = policy_outputs(roles.policy_value.language_model, shown, TEMPERATURE)[0]
+        assert torch.equal(found[dtype], own)  # so the KL begins at 0
+        bytes_held[dtype] = sum(x.numel() * x.element_size() for x in roles.reference_model.parameters())
+    assert torch.equal(found[torch.float32], found[torch.bfloat16])
+    assert bytes_held[torch.bfloat16] < 0.7 * bytes_held[torch.float32]
+
+
 def test_a_critic_without_a_reward_model_begins_at_zero(sources: RoleSources) -> None:
     alone = RoleSources(sources.policy, sources.reference, None, None)
     for cfg in (FULL, LORA):
