@@ -9,7 +9,7 @@ PYTHON := .venv/bin/python
 WORKERS ?= 2
 TESTS ?= tests
 SEEDS ?= 0,1,2,3,4
-PARTS := demo real kill
+PARTS := demo hacked methods real kill
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 
 .PHONY: help env demo study smoke test check format acceptance $(PARTS:%=acceptance-%) optimum overoptimization bench lock clean

@@ -1,17 +1,16 @@
 """The long measurements, written to docs/results/<part>.md and .json with what they were measured on.
 
-`python scripts/acceptance.py demo|real|kill [--seeds 0,1,2]`, or `make acceptance[-PART]`.
+`python scripts/acceptance.py demo|hacked|methods|real|kill [--seeds 0,1,2]`, or `make acceptance[-PART]`.
 
-demo: the whole chain on the embedded world, a seed at a time. real: pretrained weights, human preferences and
-Chinese text from ../shared/data, left out where that is absent. kill: the tests that kill training at random
-moments and compare what it ends as. Runs go to runs/acceptance/<commit>/, so that an interrupted measurement
-goes on; with uncommitted changes they begin anew.
+demo: the whole chain on the embedded world, a seed at a time. hacked: PPO driven on at kl.coef=0, and what
+the report says of it. methods: other estimators and an ensemble, from the same SFT policy. real: pretrained
+weights, human preferences and Chinese text from ../shared/data, left out where that is absent. kill: the
+tests that kill training at random moments and compare what it ends as. Runs go to runs/acceptance/<commit>/,
+so that an interrupted measurement goes on; with uncommitted changes they begin anew.
 """
 
 import argparse
 import json
-import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -19,17 +18,17 @@ import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
-
-import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from scripts.measuring.chains import REAL_DATA, Measured, chain  # noqa: E402
+from scripts.measuring.methods import hacked, hacked_table, methods, methods_table  # noqa: E402
+from scripts.measuring.setting import Setting, setting_now  # noqa: E402
+
 RESULTS = ROOT / "docs" / "results"
-REAL_DATA = ROOT.parent / "shared" / "data"
 SHORT = (
     "data.limit=1500",
     "stage.ppo.total_episodes=256",
@@ -52,35 +51,6 @@ DEMO_HEAD = {
 }  # fmt: skip
 READMES = {"en": "README.md", "zh": "README.zh-CN.md"}
 TABLE_BEGINS, TABLE_ENDS = "<!-- table of make acceptance-demo -->", "<!-- end of the table -->"
-PACKAGES = ("torch", "transformers", "trl", "peft")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a measurement was made with."""
-
-    commit: str
-    dirty: bool
-    date: str
-    cpu: str
-    cores: int
-    memory_gib: float
-    gpu: str | None
-    python: str
-    packages: dict[str, str]
-    load_before: float
-    """Running processes, mean over a minute: above 0.5 a core the times say little."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One experiment: its commands, how long they took, and its runs' final figures by run folder."""
-
-    name: str
-    commands: list[str]
-    seconds: float
-    failed: str | None = None
-    figures: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -191,53 +161,14 @@ def kill(seeds: Sequence[int], runs_dir: Path) -> list[Measured]:
     return [Measured("kill", ["python -m pytest -m slow -k kill"], seconds, failed, {"tests": counts})]
 
 
-PARTS: dict[str, Callable[[Sequence[int], Path], list[Measured]]] = {"demo": demo, "real": real, "kill": kill}
-
-
-def chain(name: str, commands: Sequence[Sequence[str]], runs_dir: Path) -> Measured:
-    """Run commands in one experiment, up to the first that fails; read what its runs came to."""
-    began = time.monotonic()
-    failed: str | None = None
-    shown: list[str] = []
-    for words in commands:
-        shown.append(" ".join(["python -m rlhf.run", *(_portable(word) for word in words)]))
-        print(f"$ {shown[-1]} name={name}", flush=True)
-        command = [sys.executable, "-m", "rlhf.run", *words, f"name={name}", f"runs_dir={runs_dir}"]
-        code = subprocess.run(command, cwd=ROOT).returncode
-        if code:
-            failed = f"`{shown[-1]}` ended with {code}"
-            break
-    figures = figures_of(runs_dir / name)
-    worked = sum(run["seconds"] for run in figures.values())  # over every time that it was resumed
-    return Measured(name, shown, worked or time.monotonic() - began, failed, figures)
-
-
-def figures_of(experiment: Path) -> dict[str, dict[str, float]]:
-    """The numbers in the manifests of an experiment's finished runs, and the seconds that each worked."""
-    found: dict[str, dict[str, float]] = {}
-    manifests = sorted(experiment.glob("*/manifest.json"), key=lambda path: path.stat().st_mtime)
-    for path in manifests:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        metrics: dict[str, Any] = manifest["metrics"]
-        numbers = {key: float(value) for key, value in metrics.items() if isinstance(value, int | float)}
-        found[path.parent.name] = {"seconds": float(manifest["seconds"]), **numbers}
-    return found
-
-
-def setting_now() -> Setting:
-    """Commit, machine and versions."""
-    return Setting(
-        commit=_git("rev-parse", "HEAD") or "unknown",
-        dirty=bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/results")),
-        date=datetime.now(UTC).date().isoformat(),
-        cpu=_cpu(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
-        gpu=_gpu(),
-        python=platform.python_version(),
-        packages={name: version(name) for name in PACKAGES},
-        load_before=round(os.getloadavg()[0], 2),
-    )
+PARTS: dict[str, Callable[[Sequence[int], Path], list[Measured]]] = {
+    "demo": demo,
+    "hacked": hacked,
+    "methods": methods,
+    "real": real,
+    "kill": kill,
+}
+TABLES = {"demo": demo_table, "hacked": hacked_table, "methods": methods_table}
 
 
 def write_down(part: str, setting: Setting, measured: Sequence[Measured]) -> None:
@@ -276,8 +207,8 @@ def _page(part: str, setting: Setting, measured: Sequence[Measured]) -> list[str
         f"{machine}, {setting.gpu or 'no GPU'}; load {setting.load_before} before. "
         f"Python {setting.python}, {versions}.",
     ]
-    if part == "demo":
-        lines += ["", *demo_table(measured)]
+    if part in TABLES:
+        lines += ["", *TABLES[part](measured)]
     for item in measured:
         lines += ["", f"## {item.name}", ""]
         lines += [f"    {command}" for command in item.commands]
@@ -289,32 +220,6 @@ def _page(part: str, setting: Setting, measured: Sequence[Measured]) -> list[str
             lines += ["", f"| {run} | |", "|---|---:|"]
             lines += [f"| {key} | {value:.6g} |" for key, value in figures.items()]
     return lines
-
-
-def _portable(word: str) -> str:
-    """Without this machine's own paths; quoted for a shell where it needs that."""
-    word = word.replace(str(REAL_DATA), "../shared/data")
-    return f"'{word}'" if set(word) & set("<|> ()&;") else word
-
-
-def _git(*words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
-
-
-def _gpu() -> str | None:
-    import torch
-
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 if __name__ == "__main__":

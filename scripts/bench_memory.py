@@ -25,9 +25,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from scripts.acceptance import setting_now  # noqa: E402
 from scripts.bench.contenders import QUIET, write_workload_apart  # noqa: E402
 from scripts.bench.shapes import WORKLOADS, tiny  # noqa: E402
+from scripts.measuring.setting import setting_now  # noqa: E402
 
 WORKLOAD = "T"
 LIMIT = 0.4

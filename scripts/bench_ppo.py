@@ -22,7 +22,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from scripts.acceptance import setting_now  # noqa: E402
 from scripts.bench.checks import unequal_work  # noqa: E402
 from scripts.bench.contenders import (  # noqa: E402
     BATCH_SIZE,
@@ -44,6 +43,7 @@ from scripts.bench.jobs import Job, Report  # noqa: E402
 from scripts.bench.leak import growths  # noqa: E402
 from scripts.bench.page import TABLES, page, put_between_marks  # noqa: E402
 from scripts.bench.shapes import WORKLOADS, Workload, tiny  # noqa: E402
+from scripts.measuring.setting import setting_now  # noqa: E402
 
 CURVES = "S"  # the workload of learning curves and of --leak
 LEAK_WARMUP = 10

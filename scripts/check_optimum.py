@@ -29,7 +29,6 @@ sys.path.insert(0, str(ROOT))
 
 from rlhf.config import PpoStage  # noqa: E402
 from rlhf.training.machine import quiet_libraries  # noqa: E402
-from scripts.acceptance import Setting, chain, setting_now  # noqa: E402
 from scripts.enumeration import (  # noqa: E402
     Nearness,
     Objective,
@@ -42,6 +41,8 @@ from scripts.enumeration import (  # noqa: E402
     rows_of,
     soft_value_iteration,
 )
+from scripts.measuring.chains import chain  # noqa: E402
+from scripts.measuring.setting import Setting, setting_now  # noqa: E402
 from scripts.optimum_task import Task, make_task  # noqa: E402
 
 SPACES = {"small": Space(symbols=6, length=4), "hard": Space(symbols=8, length=5)}

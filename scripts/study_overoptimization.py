@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from rlhf.training.machine import quiet_libraries  # noqa: E402
-from scripts.acceptance import setting_now  # noqa: E402
+from scripts.measuring.setting import setting_now  # noqa: E402
 from scripts.overoptimization.measure import Study, measure  # noqa: E402
 from scripts.overoptimization.page import curve_name, tables, write_down  # noqa: E402
 from scripts.overoptimization.runs import SIZES, Commands, run_seed  # noqa: E402

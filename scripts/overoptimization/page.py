@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from scripts.acceptance import Setting
 from scripts.bench.page import setting_lines
+from scripts.measuring.setting import Setting
 from scripts.overoptimization.measure import RULE_N, Curve, Study
 from scripts.overoptimization.picture import draw, of_all_seeds
 

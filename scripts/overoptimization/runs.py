@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts.acceptance import chain
+from scripts.measuring.chains import chain
 from scripts.overoptimization.world import LENGTH, labelled, read_rows, write_rows, write_world
 
 VALIDATION_SHARE = 0.5  # of the pairs: the model that picks the checkpoint gets as many as the one maximised

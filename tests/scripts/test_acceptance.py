@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from scripts import acceptance
-from scripts.acceptance import Measured, chain, demo, demo_table, figures_of, main, put_table, setting_now
+from scripts.acceptance import demo, demo_table, main, put_table
+from scripts.measuring.chains import Measured, chain, figures_of
+from scripts.measuring.setting import setting_now
 
 MANIFEST = {"seconds": 12.5, "metrics": {"gold_win_rate_low": 0.6, "prompts": 24, "note": "words"}}
 
