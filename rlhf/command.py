@@ -33,6 +33,7 @@ _HYDRA = frozenset(
 _WITH_VALUE = frozenset({"-c", "--cfg", "-p", "--package", "-cd", "--config-dir"})
 _INFO = frozenset({"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"})
 _SWEEP_FUNCTIONS = re.compile(r"(choice|range|glob|interval)\(.*\)")
+_LAUNCHER = re.compile(r"\+{0,2}hydra(/launcher=|\.launcher\.)")
 _KEY = re.compile(r"[\w.-]+")
 _LONGEST_NAME = 80
 _LONGEST_PART = 24
@@ -48,6 +49,8 @@ class Command:
     """For Hydra: flags as they are, options as overrides."""
     swept: tuple[str, ...] = ()
     """Keys that the sweep varies, as typed."""
+    launcher: tuple[str, ...] = ()
+    """Of a sweep: who starts its jobs, in Hydra's words; none: they run here, one after the other."""
 
 
 def parse(words: Sequence[str]) -> Command:
@@ -63,14 +66,18 @@ def parse(words: Sequence[str]) -> Command:
     sweeping = bool(names & _SWEEP)
     if sweeping and names & (_SHOW | _HYDRA):
         raise ConfigError("-m runs jobs, the other flag shows something: give one of them")
-    overrides = [_override(word, sweeping) for word in options]
+    launcher = tuple(word for word in options if sweeping and _LAUNCHER.match(word))
+    if launcher and not any(word.startswith("hydra/launcher=") for word in launcher):
+        raise ConfigError(f"{launcher[0]}: no launcher is named; add hydra/launcher=submitit_slurm")
+    overrides = [_override(word, sweeping) for word in options if word not in launcher]
     texts = tuple(override.input_line or "" for override in overrides)
     if "job" in (flag.rpartition("=")[2] for flag in flags) and not names & _HYDRA:
         return Command("show", (*(flag for flag in flags if flag not in _SHOW | {"job"}), *texts))
     if names & (_SHOW | _HYDRA):
         return Command("hydra", (*flags, *texts))
     swept = [_typed(override) for override in overrides if override.is_sweep_override()]
-    return Command("sweep" if sweeping else "run", (*flags, *texts), tuple(dict.fromkeys(swept)))
+    keys = tuple(dict.fromkeys(swept))
+    return Command("sweep" if sweeping else "run", (*flags, *texts), keys, launcher)
 
 
 def groups(folder: Traversable | None = None) -> dict[str, tuple[str, ...]]:
@@ -151,7 +158,10 @@ def _override(word: str, sweeping: bool) -> Override:
     if not bare or not (equals or key.startswith("~")):
         raise ConfigError(f"{word}: an option is written key=value; `python -m rlhf.run --help` lists them")
     if re.match(r"hydra\b", bare):
-        raise ConfigError(f"{word}: Hydra's own settings are fixed here; runs_dir=... says where runs go")
+        raise ConfigError(
+            f"{word}: Hydra's own settings are fixed here; runs_dir=... says where runs go, and a sweep (-m) "
+            "takes hydra/launcher=... and hydra.launcher.KEY=..."
+        )
     if equals and not value:
         raise ConfigError(f"{word} has no value; leave it out for the default; null stands for none")
     if equals and not value.startswith("${") and bare in _text_keys():

@@ -2,11 +2,12 @@
 
 `python -m rlhf.run stage=sft|rm|ppo|eval|study|sample|all key=value ...`. Nothing heavy is imported before a
 stage starts, so help and errors answer at once. Hydra only composes: the jobs run outside of it, one after
-the other, so that it writes no files and prints nothing.
+the other, so that it writes no files and prints nothing; unless a sweep names one of its launchers.
 """
 
 import importlib
 import os
+import shutil
 import sys
 import tempfile
 import traceback
@@ -43,6 +44,8 @@ class _Job:
 
 
 _composed: list[_Job] = []  # Hydra's main returns nothing
+_OUTCOMES = "outcomes"  # of launched jobs, a file each, empty where all went well
+_SWEPT = "RLHF_SWEPT"  # the keys that the sweep varies, where a launcher has started this process for a job
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,19 +92,23 @@ def _compose(command: Command) -> list[_Job]:
     Raises:
         ConfigError: Hydra or OmegaConf refuses.
     """
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # its errors come through, to be printed short
     _composed.clear()
-    before = sys.argv
     with tempfile.TemporaryDirectory(prefix="rlhf-") as folder:  # for the multirun.yaml of a sweep
         elsewhere = [f"hydra.sweep.dir='{folder}'"] if command.mode == "sweep" else []
-        sys.argv = [before[0], *command.words, *elsewhere]
-        try:
-            _collect()
-        except Exception as error:
-            raise ConfigError(explain_composition(error)) from error
-        finally:
-            sys.argv = before
+        _hand_to_hydra([*command.words, *elsewhere])
     return list(_composed)
+
+
+def _hand_to_hydra(words: Sequence[str]) -> None:
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # its errors come through, to be printed short
+    before = sys.argv
+    sys.argv = [before[0], *words]
+    try:
+        _collect()
+    except Exception as error:
+        raise ConfigError(explain_composition(error)) from error
+    finally:
+        sys.argv = before
 
 
 @hydra.main(version_base=None, config_path="pkg://configs", config_name="config")
@@ -113,7 +120,12 @@ def _collect(composed: DictConfig) -> None:
         problem = explain_composition(error)
     named = {str(key): value for key, value in container.items()} if isinstance(container, dict) else {}
     overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
-    _composed.append(_Job(named, problem, tuple(str(word) for word in overrides or ())))
+    job = _Job(named, problem, tuple(str(word) for word in overrides or ()))
+    swept = os.environ.get(_SWEPT)
+    if swept is None:
+        _composed.append(job)
+    else:
+        _run_launched(job, [key for key in swept.split(",") if key], Path(HydraConfig.get().sweep.dir))
 
 
 def _validated(job: _Job, **changed: str) -> Config:
@@ -146,13 +158,15 @@ def _sweep(command: Command, jobs: Sequence[_Job], want_traceback: bool) -> int:
     ready: list[Config] = []
     failed: list[str] = []
     for job in jobs:
-        base = str(job.container.get("name", Config.model_fields["name"].default))
-        name = sweep_name(base, command.swept, job.overrides)
+        name = sweep_name(_base_name(job), command.swept, job.overrides)
         try:
             ready.append(_validated(job, name=name))
         except RlhfError as error:
             failed.append(name)
             _print_error(error, want_traceback, job=name)
+    if command.launcher:
+        failed = failed or _launch(command, ready, _base_name(jobs[0]))  # a slip in one: none is started
+        ready = []
     for number, cfg in enumerate(ready, start=1):
         print(f"sweep: job {number} of {len(ready)}, name={cfg.name}", file=sys.stderr)
         try:
@@ -167,6 +181,47 @@ def _sweep(command: Command, jobs: Sequence[_Job], want_traceback: bool) -> int:
         return 0
     print(f"sweep: {len(failed)} of {len(jobs)} jobs failed: {', '.join(failed)}", file=sys.stderr)
     return EXIT_CODE
+
+
+def _base_name(job: _Job) -> str:
+    """Of the sweep's experiments."""
+    return str(job.container.get("name", Config.model_fields["name"].default))
+
+
+def _launch(command: Command, ready: Sequence[Config], base: str) -> list[str]:
+    """Has Hydra's launcher run the jobs and waits for them; returns the names of those that failed.
+
+    What the launcher writes, its logs among it, goes to `.sweep-NAME` beside the experiments.
+    """
+    folder = (Path(ready[0].runs_dir) / f".sweep-{base}").resolve()
+    shutil.rmtree(folder / _OUTCOMES, ignore_errors=True)
+    print(f"sweep: {len(ready)} jobs for {command.launcher[0]}; its logs: {folder}", file=sys.stderr)
+    elsewhere = [f"hydra.sweep.dir='{folder}'", f"+hydra.job.env_set.{_SWEPT}='{','.join(command.swept)}'"]
+    _hand_to_hydra([*command.words, *command.launcher, *elsewhere])
+    failed: list[str] = []
+    for cfg in ready:
+        outcome = folder / _OUTCOMES / cfg.name
+        said = outcome.read_text(encoding="utf-8") if outcome.is_file() else "the job ended without a word"
+        if said:
+            failed.append(cfg.name)
+            print(f"error: {cfg.name}: {said}", file=sys.stderr)
+    return failed
+
+
+def _run_launched(job: _Job, swept: Sequence[str], folder: Path) -> None:
+    """One job of a sweep, in the process that a launcher started for it; leaves a word on how it ended."""
+    name = sweep_name(_base_name(job), swept, job.overrides)
+    said = ""
+    try:
+        run_stage(_validated(job, name=name))
+    except RlhfError as error:
+        said = str(error)
+        _print_error(error, want_traceback=False, job=name)
+    except KeyboardInterrupt as stop:
+        said = f"stopped: {stop or 'interrupted'}; the same command goes on from the last saved state"
+    outcome = folder / _OUTCOMES / name
+    outcome.parent.mkdir(parents=True, exist_ok=True)
+    outcome.write_text(said, encoding="utf-8")
 
 
 def _interrupted(reason: str) -> int:
@@ -191,4 +246,6 @@ def _print_error(error: Exception, want_traceback: bool, job: str = "") -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from rlhf import run  # a launcher's jobs find what they need by this name, not as __main__
+
+    sys.exit(run.main())

@@ -252,6 +252,46 @@ def test_a_slip_in_one_job_is_told_before_the_first_starts(
     assert error.index("error: demo-minibatch_size-48") < error.index("sweep: job 1 of 1")
 
 
+def test_a_launchers_words_go_to_hydra_in_a_sweep_alone():
+    words = ["-m", "stage=sft", "seed=0,1", "hydra/launcher=submitit_local", "hydra.launcher.timeout_min=9"]
+    command = parse(words)
+    assert command.launcher == tuple(words[3:])
+    assert command.words == ("-m", "stage=sft", "++seed=0,1")
+    for refused, said in (
+        (["stage=sft", "hydra/launcher=submitit_slurm"], "Hydra's own settings are fixed"),
+        (["-m", "stage=sft", "hydra.run.dir=here"], "Hydra's own settings are fixed"),
+        (["-m", "stage=sft", "hydra.launcher.timeout_min=9"], "no launcher is named"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            parse(refused)
+
+
+def test_a_slip_in_one_job_keeps_all_from_a_launcher(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(run, "_launch", lambda *_: pytest.fail("jobs were started"))
+    words = ["-m", "stage=ppo", "stage.minibatch_size=48,32", "hydra/launcher=submitit_local"]
+    assert run.main(words) == 2
+    assert "error: demo-minibatch_size-48" in capsys.readouterr().err
+
+
+def test_submitit_runs_each_job_in_a_process_of_its_own(tmp_path: Path):
+    """The real launcher on this machine: one job is done, the other fails, and each says so."""
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    words = ["-m", "stage=sft", "preset=smoke", "seed=3", "data.limit=80", "trackers=[]"]
+    words += [f"data.demonstrations=null,{tmp_path}/none.jsonl", f"runs_dir={tmp_path}/runs"]
+    words += ["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5"]
+    done = subprocess.run([sys.executable, "-m", "rlhf.run", *words], capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "1 of 2 jobs failed: demo-demonstrations-" in done.stderr
+    assert f"{tmp_path}/none.jsonl" in done.stderr
+    runs = tmp_path / "runs"
+    assert (runs / "demo-demonstrations-none" / "sft-1" / "model" / "config.json").is_file()
+    logs = list((runs / ".sweep-demo" / ".submitit").glob("*/*_log.err"))
+    assert len(logs) == 2
+    assert any("SFT" in log.read_text() for log in logs)
+
+
 def test_an_interrupt_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     def interrupt(cfg: Config) -> None:
         raise KeyboardInterrupt
