@@ -193,7 +193,8 @@ def _text(value: str, sweeping: bool) -> str:
 
 def _whole(value: str, sweeping: bool) -> str:
     """Quoted; in a sweep, each of the values that commas part."""
-    return ",".join(_quoted(part) for part in value.split(",")) if sweeping else _quoted(value)
+    parts = value.split(",") if sweeping else [value]
+    return ",".join(part if sweeping and part.lower() == "null" else _quoted(part) for part in parts)
 
 
 def _quoted(value: str) -> str:
@@ -213,7 +214,9 @@ def _typed(override: Override) -> str:
 
 
 def _slug(value: Any) -> str:
-    text = str(value).lower() if isinstance(value, bool) else str(getattr(value, "text", value))
+    text = str(getattr(value, "text", value))
+    if value is None or isinstance(value, bool):
+        text = "null" if value is None else text.lower()
     plain = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in text)
     same = plain == text and len(text) <= _LONGEST_PART
     return plain if same else f"{plain[-_LONGEST_PART:].strip('-.')}-{_digest(text, 6)}"

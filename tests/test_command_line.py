@@ -221,6 +221,12 @@ def test_without_a_name_a_sweep_begins_with_demo(started: list[Config]):
     assert [cfg.kl.target for cfg in started] == [3.0, 6.0]
 
 
+def test_null_can_be_swept_beside_text(started: list[Config]):
+    assert run.main(["-m", "stage=sft", "data.demonstrations=null,a.jsonl"]) == 0
+    assert [cfg.data.demonstrations for cfg in started] == [None, "a.jsonl"]
+    assert [cfg.name for cfg in started] == ["demo-demonstrations-null", "demo-demonstrations-a.jsonl"]
+
+
 def test_swept_names_are_the_names(started: list[Config]):
     assert run.main(["-m", "stage=sft", "name=甲,乙"]) == 0
     assert [cfg.name for cfg in started] == ["甲", "乙"]
@@ -286,7 +292,7 @@ def test_submitit_runs_each_job_in_a_process_of_its_own(tmp_path: Path):
     assert "1 of 2 jobs failed: demo-demonstrations-" in done.stderr
     assert f"{tmp_path}/none.jsonl" in done.stderr
     runs = tmp_path / "runs"
-    assert (runs / "demo-demonstrations-none" / "sft-1" / "model" / "config.json").is_file()
+    assert (runs / "demo-demonstrations-null" / "sft-1" / "model" / "config.json").is_file()
     logs = list((runs / ".sweep-demo" / ".submitit").glob("*/*_log.err"))
     assert len(logs) == 2
     assert any("SFT" in log.read_text() for log in logs)
