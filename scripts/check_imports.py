@@ -36,10 +36,11 @@ ORDER = (
     ("rlhf.evaluation",),
     ("rlhf.demo", "rlhf.online"),
     ("stages",),
-    ("rlhf.run", "rlhf.help", "rlhf.command", "rlhf.serve"),
+    ("rlhf.run", "rlhf.help", "rlhf.command", "rlhf.serve", "rlhf.serving"),
 )
 HEAVY = frozenset({"torch", "transformers", "trl", "peft", "accelerate", "datasets", "vllm", "gradio"})
-LIGHT_ENTRIES = ("rlhf.run", "rlhf.runs.__main__")  # answer at once: what is heavy waits for a stage
+# These answer at once: what is heavy waits for a stage.
+LIGHT_ENTRIES = ("rlhf.run", "rlhf.serve", "rlhf.runs.__main__")
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from rlhf.config.schema import Config
 from rlhf.errors import ConfigError
+
+S = TypeVar("S", bound=BaseModel)
 
 
 def validate(composed: Mapping[str, Any]) -> Config:
@@ -16,10 +18,15 @@ def validate(composed: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: names every key that is unknown, wrong or in contradiction, a line each.
     """
+    return validate_as(Config, composed, "python -m rlhf.run")
+
+
+def validate_as(root: type[S], composed: Mapping[str, Any], command: str) -> S:
+    """The options of a command as its own model; raises as `validate` does."""
     try:
-        return Config.model_validate(composed)
+        return root.model_validate(composed)
     except ValidationError as error:
-        lines = list(_explain(error, composed))
+        lines = list(_explain(error, composed, root, command))
         shown = lines[:8] + ([f"and {len(lines) - 8} more"] if len(lines) > 8 else [])
         raise ConfigError("\n".join(shown)) from None
 
@@ -53,7 +60,9 @@ def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _sections(part)
 
 
-def _explain(error: ValidationError, composed: Mapping[str, Any]) -> Iterator[str]:
+def _explain(
+    error: ValidationError, composed: Mapping[str, Any], root: type[BaseModel], command: str
+) -> Iterator[str]:
     """A line for each key that is wrong: key, value, rule, remedy."""
     rules: dict[str, list[str]] = {}
     for item in error.errors(include_url=False):
@@ -61,7 +70,8 @@ def _explain(error: ValidationError, composed: Mapping[str, Any]) -> Iterator[st
         message = item["msg"].removeprefix("Value error, ")
         names_its_key = item["type"] == "value_error" and isinstance(value, Mapping)
         if item["type"] == "extra_forbidden":
-            subject, rule = f"{key}={value}", f"there is no such option here; {_hint(key, composed)}"
+            hint = _hint(key, composed, root, command)
+            subject, rule = f"{key}={value}", f"there is no such option here; {hint}"
         elif item["type"] == "missing":
             subject, rule = key, f"is needed; add {key}=... to the command"
         elif names_its_key:
@@ -76,22 +86,22 @@ def _explain(error: ValidationError, composed: Mapping[str, Any]) -> Iterator[st
         yield f"{subject}: {', or '.join(reasons)}"
 
 
-def _hint(key: str, composed: Mapping[str, Any]) -> str:
+def _hint(key: str, composed: Mapping[str, Any], root: type[BaseModel], command: str) -> str:
     group, _, leaf = key.rpartition(".")
-    here = sorted(set(known_keys(chosen=composed)))
+    here = sorted(set(known_keys(root, chosen=composed)))
     same = [known for known in here if known.startswith(f"{group}.") and known.endswith(f".{leaf}")]
     near = same[:4] or difflib.get_close_matches(key, here, n=2, cutoff=0.6)
-    elsewhere = _owners(group, leaf)
+    elsewhere = _owners(group, leaf, root)
     if elsewhere and not same:
         return f"it belongs to {' and '.join(f'{group}={kind}' for kind in elsewhere)}"
-    return f"did you mean {' or '.join(near)}?" if near else "`python -m rlhf.run --help` lists the keys"
+    return f"did you mean {' or '.join(near)}?" if near else f"`{command} --help` lists the keys"
 
 
-def _owners(group: str, leaf: str) -> list[str]:
+def _owners(group: str, leaf: str, root: type[BaseModel]) -> list[str]:
     """The kinds of a group that have this key: `stage`, `total_episodes` gives `ppo`."""
-    if group not in Config.model_fields:
+    if group not in root.model_fields:
         return []
-    sections = [s for s in _sections(Config.model_fields[group].annotation) if "kind" in s.model_fields]
+    sections = [s for s in _sections(root.model_fields[group].annotation) if "kind" in s.model_fields]
     return [kind for s in sections if leaf in s.model_fields for kind in _kinds(s)]
 
 
