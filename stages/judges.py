@@ -7,7 +7,7 @@ import torch
 from rlhf.config import Config
 from rlhf.data.encoding import Encoder
 from rlhf.demo.gold import gold
-from rlhf.models.loading import context_length, load_tokenizer
+from rlhf.models.loading import context_length, load_tokenizer, with_matrices_in
 from rlhf.models.reward_model import load_reward_model
 from rlhf.rewards import ModelReward, Reward, Scored, Scores
 from rlhf.rewards.model import reward_encoder
@@ -31,8 +31,8 @@ def gold_reward(cfg: Config) -> Reward:
 def model_reward(here: Session, folder: str, policy_encoder: Encoder | None) -> Reward:
     """A reward model of a folder; `policy_encoder` is None where the policies have different tokens."""
     trust = here.cfg.model.trust_remote_code
-    model = load_reward_model(folder, dtype=here.machine.dtype, trust_remote_code=trust)
+    model = with_matrices_in(load_reward_model(folder, trust_remote_code=trust), here.machine.dtype)
     tokenizer = load_tokenizer(folder, trust_remote_code=trust)
     encoder = reward_encoder(tokenizer, context_length(model), here.cfg.data.template)
     on_device = model.to(here.machine.device)  # pyright: ignore[reportArgumentType]
-    return ModelReward(on_device, encoder, policy_encoder=policy_encoder)
+    return ModelReward(on_device, encoder, policy_encoder=policy_encoder, dtype=here.machine.dtype)

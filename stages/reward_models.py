@@ -10,7 +10,7 @@ from pathlib import Path
 from rlhf.config import Config
 from rlhf.data.encoding import Encoder
 from rlhf.errors import InputError
-from rlhf.models.loading import context_length, load_tokenizer
+from rlhf.models.loading import context_length, load_tokenizer, with_matrices_in
 from rlhf.models.reward_model import load_reward_model
 from rlhf.models.roles import Roles
 from rlhf.rewards import HelpfulReward, Reward, SafeReward, build_reward, model_paths, needs_validation
@@ -48,7 +48,8 @@ class Maximised:
         assert model is not None
         folder = self.here.inputs["reward_model"].model
         own = _own_encoder(self.here, folder, context_length(model))
-        return ModelReward(model, own, policy_encoder=self.encoder, score=self.roles.score)
+        dtype = self.here.machine.dtype
+        return ModelReward(model, own, policy_encoder=self.encoder, score=self.roles.score, dtype=dtype)
 
     def members(self, place: str, path: str | None) -> list[Reward]:
         """See `rlhf.rewards.build.ModelRewards`. The first is one of PPO's roles where it is of
@@ -60,9 +61,11 @@ class Maximised:
     def load(self, folder: str) -> Reward:
         """A model of a folder, frozen, on the device."""
         model = load_reward_model(folder, trust_remote_code=self.here.cfg.model.trust_remote_code)
-        model.requires_grad_(False).to(self.here.machine.device)  # pyright: ignore[reportArgumentType]
+        machine = self.here.machine
+        with_matrices_in(model, machine.dtype)
+        model.requires_grad_(False).to(machine.device)  # pyright: ignore[reportArgumentType]
         own = _own_encoder(self.here, folder, context_length(model))
-        return ModelReward(model, own, policy_encoder=self.encoder)
+        return ModelReward(model, own, policy_encoder=self.encoder, dtype=machine.dtype)
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,11 @@ def prompts(count: int, seed: int) -> list[Prompt]:
 
 
 def held_out_prompts(count: int, seed: int) -> list[Prompt]:
-    """`count` questions that no training meets: combinations of family and form, and a family, in turn."""
-    kinds: tuple[HeldOut, HeldOut] = ("combination", "family")
+    """`count` questions that no training meets: three of combinations of family and form, one of a family."""
+    kinds: tuple[HeldOut, ...] = ("combination", "combination", "combination", "family")
     return [
-        draw_task(_generator(seed, "held out", number), kinds[number % 2]).prompt() for number in range(count)
+        draw_task(_generator(seed, "held out", number), kinds[number % len(kinds)]).prompt()
+        for number in range(count)
     ]
 
 

@@ -113,6 +113,20 @@ def disable_dropout(model: nn.Module) -> None:
             setattr(config, key, 0.0)
 
 
+def with_matrices_in(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
+    """The model with the weights of its linear layers in `dtype`, the rest as it was.
+
+    Under autocast to `dtype` it gives the same to the bit, for these are the weights that autocast converts;
+    memory is halved for them, and nothing is converted at each step. A layer that shares its weight with the
+    embedding keeps it, and so does a scalar head.
+    """
+    embedding = model.get_input_embeddings().weight
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear) and layer.weight is not embedding and layer.out_features > 1:
+            layer.to(dtype)
+    return model
+
+
 def lora_config(cfg: ModelConfig, task: TaskType) -> LoraConfig:
     """The adapter that `model.adapter=lora` asks for; no dropout, so that ratios start at 1."""
     targets = cfg.lora_targets

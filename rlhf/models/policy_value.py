@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from rlhf.algos.logprobs import at_least_float32
 from rlhf.data.collation import Batch
 from rlhf.data.packing import PackedBatch
 from rlhf.models.head import language_head
+from rlhf.models.reward_model import scalar
 
 
 class TokenOutputs(NamedTuple):
@@ -93,8 +93,8 @@ class PolicyValue(nn.Module):
         if critic and self.value_head is not None:
             with self._adapters("critic"):
                 hidden_BSD = run_trunk(self.critic if self.critic is not None else trunk, batch)
-                values_N = self.value_head(batch.before_response(hidden_BSD)).squeeze(-1)
-            values_N = at_least_float32(values_N) - self._value_shift
+                values_N = scalar(self.value_head, batch.before_response(hidden_BSD))
+            values_N = values_N - self._value_shift
         else:
             values_N = _nothing(batch)
         return TokenOutputs(logprobs_N, entropy_N, values_N)

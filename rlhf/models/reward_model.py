@@ -76,10 +76,21 @@ def trunk_of(model: nn.Module) -> nn.Module:
     return getattr(model, model.base_model_prefix)  # pyright: ignore[reportArgumentType, reportUnknownVariableType]
 
 
+def scalar(head: nn.Linear, hidden: Tensor) -> Tensor:
+    """A scalar head's output, the last dimension gone; float32 at least, whatever autocast is on.
+
+    In bf16 a score of 1 would be rounded to a 128th.
+    """
+    dtype = torch.promote_types(hidden.dtype, torch.float32)
+    with torch.autocast(hidden.device.type, enabled=False):
+        bias = None if head.bias is None else head.bias.to(dtype)
+        return nn.functional.linear(hidden.to(dtype), head.weight.to(dtype), bias).squeeze(-1)
+
+
 def token_scores(model: PreTrainedModel, ids_BS: Tensor, attention_mask_BS: Tensor) -> Tensor:
     """Scores at every position [B, S], shift taken off; right-padded input."""
     hidden_BSD = trunk_of(model)(input_ids=ids_BS, attention_mask=attention_mask_BS, use_cache=False)[0]
-    scores_BS = score_head(model)(hidden_BSD).squeeze(-1).float()
+    scores_BS = scalar(score_head(model), hidden_BSD).float()
     return scores_BS - float(getattr(model.config, "reward_shift", 0.0))
 
 

@@ -23,7 +23,7 @@ from rlhf.data.packing import PackedBatch
 from rlhf.errors import ModelError
 from rlhf.models.adapters import LoraSwitch, NoAdapters
 from rlhf.models.head import check_head
-from rlhf.models.loading import load_policy, lora_config, with_adapter
+from rlhf.models.loading import load_policy, lora_config, with_adapter, with_matrices_in
 from rlhf.models.policy_value import (
     AdapterSwitch,
     PolicyValue,
@@ -31,7 +31,7 @@ from rlhf.models.policy_value import (
     policy_outputs,
     run_trunk,
 )
-from rlhf.models.reward_model import load_reward_model, score_head, sequence_scores, trunk_of
+from rlhf.models.reward_model import load_reward_model, scalar, score_head, sequence_scores, trunk_of
 
 SCORE_KEYS = ("base_model.model.score.weight", "base_model.model.classifier.weight")
 
@@ -98,7 +98,8 @@ def build_roles(
 ) -> Roles:
     """Loads every role, in the shared form where `sources.reward_adapter` is given.
 
-    `dtype` is what autocast computes in; a reference of its own holds its matrices in it.
+    `dtype` is what autocast computes in; reference and reward model, where they are separate, hold their
+    matrices in it.
 
     Raises:
         ModelError: a model cannot be loaded, or its logits are made in a way PPO does not know.
@@ -132,7 +133,7 @@ def build_roles(
     return Roles(
         form="separate",
         policy_value=policy_value,
-        reward_model=None if reward_model is None else _frozen(reward_model, device),
+        reward_model=None if reward_model is None else _frozen(with_matrices_in(reward_model, dtype), device),
         score=sequence_scores,
         temperature=temperature,
         adapters=adapters,
@@ -216,7 +217,7 @@ def _shared(
         with adapters("reward"):
             hidden_BSD = run_trunk(decoder_of(model), batch)
         rows = torch.arange(len(last_B), device=last_B.device)
-        return reward_head(hidden_BSD[rows, last_B]).squeeze(-1).float() - reward_shift
+        return scalar(reward_head, hidden_BSD[rows, last_B]).float() - reward_shift
 
     return Roles("shared", policy_value, language_model, score, temperature, adapters, None)
 
@@ -226,20 +227,6 @@ def _linear(weight_1D: Tensor) -> nn.Linear:
     with torch.no_grad():
         head.weight.copy_(weight_1D.float())
     return head
-
-
-def with_matrices_in(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
-    """The model with the weights of its linear layers in `dtype`, the rest as it was.
-
-    Under autocast to `dtype` it gives the same to the bit, for these are the weights that autocast converts;
-    memory is halved for them, and nothing is converted at each step. A layer that shares its weight with the
-    embedding keeps it.
-    """
-    embedding = model.get_input_embeddings().weight
-    for layer in model.modules():
-        if isinstance(layer, nn.Linear) and layer.weight is not embedding:
-            layer.to(dtype)
-    return model
 
 
 def _frozen(model: PreTrainedModel, device: torch.device) -> PreTrainedModel:

@@ -37,6 +37,7 @@ class ModelReward:
         policy_encoder: Encoder | None = None,
         token_budget: int = 16384,
         score: ScoreFunction = sequence_scores,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         """The model stays on its device and in its precision.
 
@@ -46,6 +47,7 @@ class ModelReward:
             policy_encoder: what made the ids in `Scored`; None: encode the text always.
             token_budget: tokens in one forward pass, padding included; one row is always let through.
             score: (model, ids [B, S], mask [B, S]) -> scores [B]; another one where trunks are shared.
+            dtype: what matrices are multiplied in, by autocast where it is half a precision.
         """
         self.model = model
         self.encoder = encoder
@@ -55,6 +57,7 @@ class ModelReward:
         )
         self._token_budget = token_budget
         self._score = score
+        self._dtype = dtype
         self._longest = context_length(model)
 
     @torch.no_grad()
@@ -68,14 +71,15 @@ class ModelReward:
         rows = [self.ids_of(scored) for scored in batch]
         total_B = torch.zeros(len(rows))
         device = next(self.model.parameters()).device
+        half = self._dtype != torch.float32
         for indices in plan_microbatches([len(row) for row in rows], self._token_budget):
-            if self._takes_pairs:
-                scores_B = self._of_pairs([batch[index] for index in indices], device)
-            else:
-                padded = collate([Encoded(rows[index], 0) for index in indices], self.encoder.pad_id).to(
-                    device
-                )
-                scores_B = self._score(self.model, padded.ids_BS, padded.attention_BS)
+            with torch.autocast(device.type, self._dtype if half else None, enabled=half):
+                if self._takes_pairs:
+                    scores_B = self._of_pairs([batch[index] for index in indices], device)
+                else:
+                    encoded = [Encoded(rows[index], 0) for index in indices]
+                    padded = collate(encoded, self.encoder.pad_id).to(device)
+                    scores_B = self._score(self.model, padded.ids_BS, padded.attention_BS)
             total_B[indices] = scores_B.float().cpu()
         for scored, score in zip(batch, total_B.tolist(), strict=True):
             if score != score:

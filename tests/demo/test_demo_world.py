@@ -94,7 +94,7 @@ def test_what_is_held_out_is_met_by_no_training_record() -> None:
         assert prompt.fields["family"] != HELD_OUT_FAMILY.name
         assert (prompt.fields["family"], prompt.fields["spec"]["form"]) not in HELD_OUT_FORMS
     held_out = held_out_prompts(200, 0)
-    assert Counter(prompt.fields["held_out"] for prompt in held_out) == {"combination": 100, "family": 100}
+    assert Counter(prompt.fields["held_out"] for prompt in held_out) == {"combination": 150, "family": 50}
     assert {prompt.fields["family"] for prompt in held_out} == {"reading", "sums", "calendar"}
     assert held_out_prompts(300, 0)[:200] == held_out
 
