@@ -1,0 +1,241 @@
+"""Judgements as rows that training reads (docs/data.md has the formats), raw or one verdict for all raters.
+
+raw            each rater's judgement is a row. `margin` grows with the strength, as in Llama 2 (Touvron et
+               al. 2023, table 27): 1/3, 2/3, 1; a tie has probability 1/2 and no margin.
+majority       the answer that most prefer, half a vote for each side of a tie; `margin` is the mean of the
+               votes' signed margins; where the votes are even, probability 1/2.
+dawid_skene    `probability` is the posterior that the chosen answer is better, from all votes and the skills
+               that they show (rlhf.crowd); no margin, which would count the certainty twice.
+
+Several pairs of one ranking weigh 1 together. Items with a gold key are left out of every row; Dawid–Skene
+learns skills from them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import fmean
+from typing import Any, Literal, NamedTuple
+
+from feedback_ui.service.current import Comparison, Said, Source, Subject, comparisons, decided
+from rlhf.crowd.dawid_skene import dawid_skene
+from rlhf.crowd.judgements import Judgement
+from rlhf.crowd.majority import majority
+
+Aggregate = Literal["raw", "majority", "dawid_skene"]
+AGGREGATES: tuple[Aggregate, ...] = ("raw", "majority", "dawid_skene")
+MARGIN = {0: 0.0, 1: 1 / 3, 2: 2 / 3, 3: 1.0}
+
+Row = dict[str, Any]
+
+
+class _Verdict(NamedTuple):
+    """On a pair: the better one, the probability of it, the margin, and how many votes that rests on."""
+
+    better: Literal["first", "second"]
+    probability: float
+    margin: float
+    votes: int
+
+
+def preference_rows(said: Sequence[Said], aggregate: Aggregate) -> list[Row]:
+    """`prompt`, `chosen`, `rejected` with their numbers; then a pair of each edit over its original."""
+    if aggregate == "raw":
+        found = [pair for one in _for_training(said) for pair in comparisons(one)]
+        rows = [_pair_row(pair, _raw(pair), {"rater": pair.said.rater}) for pair in found]
+    else:
+        verdicts = _verdicts(said, aggregate)
+        pairs = {pair.key: pair for one in _for_training(decided([*said])) for pair in comparisons(one)}
+        rows = [_pair_row(pair, verdicts[key], {"votes": verdicts[key].votes}) for key, pair in pairs.items()]
+    return rows + [
+        _row(one.subject)
+        | {"chosen": edited, "rejected": original.text, "probability": 1.0, "margin": 0.0, "weight": 1.0}
+        | {"source": "edit", "item": str(one.subject.id), "rater": one.rater}
+        for one, edited, original in _edits(said)
+    ]
+
+
+def demonstration_rows(said: Sequence[Said]) -> list[Row]:
+    """`prompt`, `completion`: answers that raters wrote, and answers that they edited."""
+    written = [
+        _row(one.subject)
+        | {"completion": one.content["demonstration"], "source": "written"}
+        | {"item": str(one.subject.id), "rater": one.rater}
+        for one in _for_training(said)
+        if "demonstration" in one.content
+    ]
+    return written + [
+        _row(one.subject)
+        | {"completion": edited, "source": "edit", "item": str(one.subject.id), "rater": one.rater}
+        for one, edited, _ in _edits(said)
+    ]
+
+
+def score_rows(said: Sequence[Said], aggregate: Aggregate) -> list[Row]:
+    """`prompt`, `completion` and `label` (a thumb) or `score`; rated on scales, `score` is the first scale's.
+
+    Of several raters: a thumb's majority (none where votes are even) or posterior, the mean of scores.
+    """
+    if aggregate == "raw":
+        return [
+            _row(one.subject) | {"completion": source.text} | value | {"item": str(one.subject.id)}
+            | {"rater": one.rater, "model": source.model}
+            for one in _for_training(said)
+            for source, value in _scores(one)
+        ]  # fmt: skip
+    given: dict[tuple[int, str], list[tuple[Said, Source, Row]]] = {}
+    for one in _for_training(decided([*said])):
+        for source, value in _scores(one):
+            given.setdefault((one.subject.place, source.text), []).append((one, source, value))
+    labels = _thumbs(said, aggregate)
+    rows: list[Row] = []
+    for votes in given.values():
+        one, source, _ = votes[0]
+        value = _joint([value for _, _, value in votes], labels.get(str(one.subject.id)))
+        if value is not None:
+            rows.append(
+                _row(one.subject) | {"completion": source.text} | value
+                | {"item": str(one.subject.id), "votes": len(votes), "model": source.model}
+            )  # fmt: skip
+    return rows
+
+
+def judgement_rows(said: Iterable[Said]) -> Iterator[Row]:
+    """Everything as it was said, gold items and skips included; answers by id, with text and origin."""
+    for one in said:
+        yield {
+            "id": str(one.id),
+            "number": one.number,
+            "item": str(one.subject.id),
+            "rater": one.rater,
+            "action": one.action,
+            "content": dict(one.content),
+            "shown": list(one.shown),
+            "adjudicates": one.adjudicates,
+            "gold": one.subject.gold is not None,
+            "guideline_version": one.guideline_version,
+            "revision": one.revision,
+            "active_s": one.active_s,
+            "created": one.created.isoformat(),
+            "prompt": one.subject.prompt,
+            "answers": {
+                own: {"text": source.text, "model": source.model, "run": source.run}
+                for own, source in one.subject.answers.items()
+            },
+        }
+
+
+def _for_training(said: Iterable[Said]) -> list[Said]:
+    return [one for one in said if one.action == "judge" and one.subject.gold is None]
+
+
+def _row(subject: Subject) -> Row:
+    """The prompt with its other columns; what a row says itself is put over them."""
+    return {**subject.fields, "prompt": subject.prompt}
+
+
+def _pair_row(pair: Comparison, verdict: _Verdict, more: Mapping[str, Any]) -> Row:
+    subject = pair.said.subject
+    sides = (pair.first, pair.second) if verdict.better == "first" else (pair.second, pair.first)
+    chosen, rejected = (subject.answers[own] for own in sides)
+    return (
+        _row(subject)
+        | {"chosen": chosen.text, "rejected": rejected.text, "probability": verdict.probability}
+        | {"margin": verdict.margin, "weight": pair.share, "item": str(subject.id), **more}
+        | {"chosen_model": chosen.model, "rejected_model": rejected.model}
+    )
+
+
+def _raw(pair: Comparison) -> _Verdict:
+    if pair.outcome == "tie":
+        return _Verdict("first", 0.5, 0.0, 1)
+    return _Verdict(pair.outcome, 1.0, MARGIN[pair.strength or 0], 1)
+
+
+def _verdicts(said: Sequence[Said], aggregate: Aggregate) -> dict[str, _Verdict]:
+    judged = [one for one in decided([*said]) if one.action == "judge"]
+    by_pair: dict[str, list[Comparison]] = {}
+    for pair in (pair for one in judged for pair in comparisons(one)):
+        by_pair.setdefault(pair.key, []).append(pair)
+    votes = [
+        Judgement(key, pair.said.rater, pair.outcome) for key, pairs in by_pair.items() for pair in pairs
+    ]
+    if not votes:
+        return {}
+    if aggregate == "majority":
+        polled = majority(votes, labels=("first", "second"), tie="tie", ties="half")
+        return {key: _of_shares(vote.shares["first"], by_pair[key]) for key, vote in polled.items()}
+    fit = dawid_skene(votes, labels=("first", "second"), tie="tie", ties="half", known=_known_pairs(by_pair))
+    found: dict[str, _Verdict] = {}
+    for key, posterior in fit.posterior.items():
+        better: Literal["first", "second"] = "first" if posterior["first"] >= 0.5 else "second"
+        found[key] = _Verdict(better, posterior[better], 0.0, len(by_pair[key]))
+    return found
+
+
+def _of_shares(first: float, pairs: Sequence[Comparison]) -> _Verdict:
+    if first == 0.5:
+        return _Verdict("first", 0.5, 0.0, len(pairs))
+    sign = {"first": 1.0, "second": -1.0, "tie": 0.0}
+    mean = fmean(sign[pair.outcome] * MARGIN[pair.strength or 0] for pair in pairs)
+    better: Literal["first", "second"] = "first" if first > 0.5 else "second"
+    return _Verdict(better, 1.0, max(0.0, mean if better == "first" else -mean), len(pairs))
+
+
+def _known_pairs(by_pair: Mapping[str, Sequence[Comparison]]) -> dict[str, str]:
+    """Of the pairs with a gold key, which one is better; a key that names another answer says nothing."""
+    known: dict[str, str] = {}
+    for key, pairs in by_pair.items():
+        better = (pairs[0].said.subject.gold or {}).get("better")
+        if better in (pairs[0].first, pairs[0].second):
+            known[key] = "first" if better == pairs[0].first else "second"
+    return known
+
+
+def _edits(said: Sequence[Said]) -> Iterator[tuple[Said, str, Source]]:
+    for one in _for_training(said):
+        edit = one.content.get("edit")
+        if edit and edit["text"] != one.subject.answers[edit["response"]].text:
+            yield one, edit["text"], one.subject.answers[edit["response"]]
+
+
+def _scores(one: Said) -> Iterator[tuple[Source, Row]]:
+    answers = one.subject.answers
+    if "thumb" in one.content or "score" in one.content:
+        (only,) = answers.values()
+        yield (
+            only,
+            {"label": one.content["thumb"]} if "thumb" in one.content else {"score": one.content["score"]},
+        )
+    for own, ratings in one.content.get("ratings", {}).items():
+        if ratings:
+            yield answers[own], {"score": next(iter(ratings.values())), "ratings": ratings}
+
+
+def _thumbs(said: Sequence[Said], aggregate: Aggregate) -> dict[str, float]:
+    """The probability that an answer is good, by item; 1/2 where votes are even."""
+    judged = [one for one in decided([*said]) if one.action == "judge" and "thumb" in one.content]
+    votes = [Judgement(str(one.subject.id), one.rater, int(one.content["thumb"])) for one in judged]
+    if not votes:
+        return {}
+    if aggregate == "majority":
+        polled = majority(votes, labels=(0, 1))
+        return {item: 0.5 if vote.label is None else float(vote.label) for item, vote in polled.items()}
+    known = {
+        str(one.subject.id): int(one.subject.gold["label"]) for one in judged if one.subject.gold is not None
+    }
+    fit = dawid_skene(votes, labels=(0, 1), known=known)
+    return {item: posterior[1] for item, posterior in fit.posterior.items()}
+
+
+def _joint(values: Sequence[Row], probability: float | None) -> Row | None:
+    if "label" in values[0]:
+        if probability is None or probability == 0.5:
+            return None
+        return {"label": probability > 0.5, "probability": max(probability, 1 - probability)}
+    joint: Row = {"score": fmean(value["score"] for value in values)}
+    if "ratings" in values[0]:
+        names = dict.fromkeys(name for value in values for name in value["ratings"])
+        joint["ratings"] = {
+            name: fmean(value["ratings"][name] for value in values if name in value["ratings"])
+            for name in names
+        }
+    return joint

@@ -1,0 +1,309 @@
+"""Rows of a file as items to judge: a prompt, its answers and their origin, what is known to be right.
+
+Accepted (docs/feedback.md has examples): `prompt` with `responses`, with `chosen` and `rejected` (TRL), or
+with one `response` or `completion` (a `samples` run of `stage=sample`), which `group` joins by prompt.
+"""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+from feedback_ui.errors import InvalidFeedback
+from feedback_ui.form import ANSWERS, Kind, check_storable
+from rlhf.records import Message, Prompt
+
+_ROLES = {"system", "user", "assistant"}
+_USED = {"prompt", "responses", "chosen", "rejected", "response", "completion", "gold", "fields"}
+_PROVENANCE = {"model", "run", "sampling", "seed", "policy", "key", "tokens", "finish"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A text and where it came from."""
+
+    text: str
+    model: str | None = None
+    run: str | None = None
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+
+    @property
+    def sha256(self) -> str:
+        """By which the same answer of the same origin is known again."""
+        return digest([self.text, self.model, self.run, dict(self.sampling), self.seed])
+
+
+@dataclass(frozen=True)
+class ItemDraft:
+    """What becomes an item. `gold` is its key: better, label or score. `single` waits for `group`."""
+
+    place: str
+    prompt: Prompt
+    answers: tuple[Answer, ...]
+    gold: Mapping[str, Any] | None = None
+    single: bool = False
+
+    @property
+    def content(self) -> Any:
+        """The prompt as JSON: text, or a list of messages."""
+        said = self.prompt.content
+        return said if isinstance(said, str) else [{"role": m.role, "content": m.content} for m in said]
+
+    @property
+    def prompt_sha256(self) -> str:
+        """Of the prompt with its fields."""
+        return digest([self.content, dict(self.prompt.fields)])
+
+    @property
+    def sha256(self) -> str:
+        """Of the item: a second import of it adds nothing. The order of the answers does not count."""
+        return digest([self.prompt_sha256, sorted(answer.sha256 for answer in self.answers)])
+
+
+@dataclass(frozen=True)
+class RowProblem:
+    """A row that cannot be used: its file and line, and why."""
+
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
+    """Place (`file.jsonl:12`) and value of each line, or a `RowProblem` for one that is not JSON.
+
+    Raises InvalidFeedback where the file cannot be read.
+    """
+    number = 0
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                place = f"{path.name}:{number}"
+                if line.strip():
+                    yield place, _parsed(place, line)
+    except (OSError, EOFError) as error:
+        where = f" after line {number}" if number else ""
+        why = getattr(error, "strerror", None) or str(error)
+        raise InvalidFeedback(f"{path} cannot be read{where}: {why}") from None
+
+
+def parse_rows(rows: Iterable[tuple[str, Any]], kind: Kind) -> Iterator[ItemDraft | RowProblem]:
+    """A draft or a problem for each row; rows with one answer are joined where `kind` shows several."""
+    singles: list[ItemDraft] = []
+    low, high = ANSWERS[kind]
+    for place, row in rows:
+        try:
+            if isinstance(row, RowProblem):
+                yield row
+                continue
+            draft = _draft(place, row)
+            if draft.single and low > 1:
+                singles.append(draft)
+                continue
+            yield _checked(draft, kind)
+        except InvalidFeedback as error:
+            yield RowProblem(place, str(error))
+    for draft in group(singles, low, high):
+        if isinstance(draft, RowProblem):
+            yield draft
+            continue
+        try:
+            yield _checked(draft, kind)
+        except InvalidFeedback as error:
+            yield RowProblem(draft.place, str(error))
+
+
+def group(singles: Sequence[ItemDraft], low: int, high: int) -> Iterator[ItemDraft | RowProblem]:
+    """Items of `low` to `high` answers out of single answers to one prompt, in the order of the file.
+
+    Answers of equal text count once. The models take turns, so that a pair is of two models where there are
+    two; each answer is in one item, and one that is left over is a problem.
+    """
+    prompts: dict[str, list[ItemDraft]] = {}
+    for draft in singles:
+        prompts.setdefault(draft.prompt.key, []).append(draft)
+    for drafts in prompts.values():
+        distinct = list({draft.answers[0].text: draft for draft in reversed(drafts)}.values())[::-1]
+        turns = _take_turns(distinct)
+        for start in range(0, len(turns), high):
+            part = turns[start : start + high]
+            if len(part) < low:
+                for draft in part:
+                    yield RowProblem(draft.place, "no other answer to this prompt is left to put beside it")
+                continue
+            answers = tuple(draft.answers[0] for draft in part)
+            yield replace(part[0], answers=answers, gold=None, single=False)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a JSON value, whatever the order of its keys."""
+    said = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def _parsed(place: str, line: bytes) -> Any:
+    try:
+        return json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        return RowProblem(place, "is not valid UTF-8")
+    except (json.JSONDecodeError, RecursionError) as error:
+        return RowProblem(place, f"is not JSON: {error}")
+
+
+def _take_turns(drafts: Sequence[ItemDraft]) -> list[ItemDraft]:
+    by_model: dict[tuple[str | None, str | None], list[ItemDraft]] = {}
+    for draft in drafts:
+        by_model.setdefault((draft.answers[0].model, draft.answers[0].run), []).append(draft)
+    longest = max(len(own) for own in by_model.values())
+    return [own[turn] for turn in range(longest) for own in by_model.values() if turn < len(own)]
+
+
+def _checked(draft: ItemDraft, kind: Kind) -> ItemDraft:
+    low, high = ANSWERS[kind]
+    if kind == "write":
+        draft = replace(draft, answers=(), single=False)
+    count = len(draft.answers)
+    if not low <= count <= high:
+        wanted = str(low) if low == high else f"{low} to {high}"
+        raise InvalidFeedback(f"has {count} answers; a campaign of kind {kind} shows {wanted}")
+    if len({answer.text for answer in draft.answers}) < count:
+        raise InvalidFeedback("has two answers that are equal")
+    _check_gold(draft.gold, kind, count)
+    return draft
+
+
+def _check_gold(gold: Mapping[str, Any] | None, kind: Kind, count: int) -> None:
+    if gold is None:
+        return
+    if set(gold) == {"better"} and kind in ("compare", "rank") and gold["better"] in range(count):
+        return
+    if set(gold) == {"label"} and kind == "thumb" and isinstance(gold["label"], bool):
+        return
+    bounds: Any = gold.get("score")
+    if set(gold) == {"score"} and kind == "score" and isinstance(bounds, list):
+        held = cast("list[Any]", bounds)
+        if len(held) == 2 and all(isinstance(bound, (int, float)) for bound in held) and held[0] <= held[1]:
+            return
+    raise InvalidFeedback(
+        f'gold={json.dumps(gold)} does not fit kind {kind}; give {{"better": 0}} (the place in responses; '
+        f'compare, rank), {{"label": true}} (thumb) or {{"score": [4, 5]}} (score)'
+    )
+
+
+def _draft(place: str, row: Any) -> ItemDraft:
+    if not isinstance(row, Mapping):
+        raise InvalidFeedback("is not an object with named columns")
+    row = cast("Mapping[str, Any]", row)
+    for said in _strings(row):
+        check_storable(said, "the row")
+    if row.get("prompt") is None:
+        raise InvalidFeedback(f"has no prompt; its columns are {', '.join(map(str, row)) or 'none'}")
+    prompt = Prompt(_content(row["prompt"]), _fields(row))
+    answers, single = _answers(row, prompt)
+    gold = row.get("gold")
+    if gold is not None and not isinstance(gold, Mapping):
+        raise InvalidFeedback("gold is not an object")
+    return ItemDraft(place, prompt, answers, gold, single)
+
+
+def _answers(row: Mapping[str, Any], prompt: Prompt) -> tuple[tuple[Answer, ...], bool]:
+    if row.get("responses") is not None:
+        if not isinstance(row["responses"], list):
+            raise InvalidFeedback("responses is not a list")
+        held = cast("list[Any]", row["responses"])
+        return tuple(_answer(value, f"responses[{n}]", prompt) for n, value in enumerate(held)), False
+    if row.get("chosen") is not None and row.get("rejected") is not None:
+        return tuple(_answer(row[column], column, prompt) for column in ("chosen", "rejected")), False
+    for column in ("response", "completion"):
+        if row.get(column) is not None:
+            origin = {name: row[name] for name in ("model", "run", "sampling", "seed") if name in row}
+            policy = row.get("policy")
+            if isinstance(policy, Mapping) and "run" in policy:
+                origin.setdefault("run", cast("Mapping[str, Any]", policy)["run"])
+            return (_answer({**origin, "text": _said(row[column], column, prompt)}, column, prompt),), True
+    return (), False
+
+
+def _answer(value: Any, column: str, prompt: Prompt) -> Answer:
+    if not isinstance(value, Mapping) or "role" in value:
+        return Answer(_filled(_said(value, column, prompt), column))
+    row = cast("Mapping[str, Any]", value)
+    unknown = set(row) - {"text", "model", "run", "sampling", "seed"}
+    if unknown or "text" not in row:
+        raise InvalidFeedback(f"{column} has text and may have model, run, sampling, seed; not {set(row)}")
+    sampling, seed = row.get("sampling") or {}, row.get("seed")
+    if not isinstance(sampling, Mapping):
+        raise InvalidFeedback(f"{column}: sampling is not an object")
+    if seed is not None and not (isinstance(seed, int) and -(2**63) <= seed < 2**63):
+        raise InvalidFeedback(f"{column}: seed={seed!r} is not a whole number of 64 bits")
+    names = {name: None if row.get(name) is None else str(row[name]) for name in ("model", "run")}
+    said = _filled(_said(row["text"], column, prompt), column)
+    return Answer(said, names["model"], names["run"], dict(cast("Mapping[str, Any]", sampling)), seed)
+
+
+def _said(value: Any, column: str, prompt: Prompt) -> str:
+    """Text, or the assistant message at the end of messages that may repeat the prompt."""
+    if isinstance(value, str):
+        return value
+    messages = _messages([value] if isinstance(value, Mapping) else value, column)
+    if not isinstance(prompt.content, str) and messages[: len(prompt.content)] == prompt.content:
+        messages = messages[len(prompt.content) :]
+    if len(messages) != 1 or messages[0].role != "assistant":
+        raise InvalidFeedback(f"{column} is not one assistant message that follows the prompt")
+    return messages[0].content
+
+
+def _content(value: Any) -> str | tuple[Message, ...]:
+    if isinstance(value, str):
+        return _filled(value, "prompt")
+    messages = _messages(value, "prompt")
+    if not any(message.content.strip() for message in messages):
+        raise InvalidFeedback("prompt is empty")
+    if messages[-1].role == "assistant":
+        raise InvalidFeedback("prompt ends with an assistant message, where the answer belongs")
+    return messages
+
+
+def _messages(value: Any, column: str) -> tuple[Message, ...]:
+    turns: list[Message] = []
+    for turn in cast("list[Any]", value) if isinstance(value, list) else [None]:
+        held = cast("Mapping[str, Any]", turn) if isinstance(turn, Mapping) else {}
+        role, content = held.get("role"), held.get("content")
+        if role not in _ROLES or not isinstance(content, str):
+            raise InvalidFeedback(f"{column} is neither text nor a list of messages with role and content")
+        turns.append(Message(cast(str, role), content))
+    return tuple(turns)
+
+
+def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    own = row.get("fields")
+    if own is not None and not isinstance(own, Mapping):
+        raise InvalidFeedback("fields is not an object")
+    single = row.get("response") is not None or row.get("completion") is not None
+    used = _USED | (_PROVENANCE if single else set())
+    rest = {str(name): value for name, value in row.items() if name not in used and value is not None}
+    return {**rest, **cast("Mapping[str, Any]", own or {})}
+
+
+def _filled(said: str, column: str) -> str:
+    if not said.strip():
+        raise InvalidFeedback(f"{column} is empty")
+    return said
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, held in cast("Mapping[str, Any]", value).items():
+            yield str(name)
+            yield from _strings(held)
+    elif isinstance(value, list):
+        for held in cast("list[Any]", value):
+            yield from _strings(held)

@@ -1,0 +1,67 @@
+"""Who acts, and what they may do. Every function of the service takes an actor and begins here."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from feedback_ui.database import Database
+from feedback_ui.errors import NotAllowed, NotFound
+from feedback_ui.schema import Assignment, Audit, Campaign, Rater, Role
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A person who is signed in. `rater_id` is None for the operator at the terminal."""
+
+    rater_id: UUID | None
+    role: Role
+    name: str
+
+
+OPERATOR = Actor(None, "manager", "operator")
+"""Who runs the command line holds the database itself, and may do what a manager may."""
+
+
+def require_manager(actor: Actor) -> None:
+    """Raises NotAllowed for anybody else."""
+    if actor.role != "manager":
+        raise NotAllowed("only a manager may do this")
+
+
+def require_rater(session: Session, actor: Actor) -> Rater:
+    """The actor's row. Raises NotAllowed where there is none, or it was disabled."""
+    rater = session.get(Rater, actor.rater_id) if actor.rater_id else None
+    if rater is None or rater.disabled is not None or rater.erased is not None:
+        raise NotAllowed("sign in to judge")
+    return rater
+
+
+def campaign_named(session: Session, campaign: UUID | str) -> Campaign:
+    """A campaign by its id or name. Raises NotFound."""
+    if isinstance(campaign, UUID):
+        found = session.get(Campaign, campaign)
+    else:
+        found = session.scalar(select(Campaign).where(Campaign.name == campaign))
+    if found is None:
+        names = ", ".join(session.scalars(select(Campaign.name).order_by(Campaign.name).limit(20)))
+        raise NotFound(f"there is no campaign {str(campaign)!r}; there are: {names or 'none'}")
+    return found
+
+
+def own_assignment(session: Session, actor: Actor, assignment_id: UUID) -> Assignment:
+    """The actor's assignment. Raises NotFound, also where it is another's."""
+    rater = require_rater(session, actor)
+    found = session.get(Assignment, assignment_id)
+    if found is None or found.rater_id != rater.id:
+        raise NotFound("there is no such item among yours")
+    return found
+
+
+def note(session: Session, db: Database, actor: Actor, action: str, subject: str, **detail: Any) -> None:
+    """A line of the audit log."""
+    session.add(
+        Audit(at=db.now(), actor_id=actor.rater_id, action=action, subject=subject[:200], detail=detail)
+    )

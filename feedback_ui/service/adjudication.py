@@ -1,0 +1,132 @@
+"""Items about which raters disagree, and a manager's word that settles one."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from feedback_ui.database import Database
+from feedback_ui.errors import Conflict, NotFound
+from feedback_ui.form import parse_given
+from feedback_ui.schema import Assignment, Campaign, Candidate, Item, Judgement
+from feedback_ui.service.access import Actor, campaign_named, note, require_manager, require_rater
+from feedback_ui.service.campaigns import form_of, guideline_version
+from feedback_ui.service.current import Said, comparisons, current
+
+
+@dataclass(frozen=True)
+class Dispute:
+    """An item on which raters contradict each other; answers in the order of the file.
+
+    `votes` counts, for each answer by its place there, how many found it better; `said` is what each gave.
+    """
+
+    item_id: UUID
+    prompt: Any
+    answers: tuple[str, ...]
+    votes: dict[int, int]
+    said: tuple[dict[str, Any], ...]
+
+
+def disputes(db: Database, actor: Actor, campaign: UUID | str) -> list[Dispute]:
+    """The items, not yet settled, of which one rater finds better what another finds worse."""
+    require_manager(actor)
+    said = db.read(lambda session: current(session, campaign_named(session, campaign).id))
+    settled = {one.subject.id for one in said if one.adjudicates}
+    by_item: dict[UUID, list[Said]] = {}
+    for one in said:
+        if one.action == "judge" and one.subject.id not in settled:
+            by_item.setdefault(one.subject.id, []).append(one)
+    return [_dispute(votes) for votes in by_item.values() if _contradict(votes)]
+
+
+def adjudicate(db: Database, actor: Actor, item_id: UUID, given: dict[str, Any], *, key: str) -> None:
+    """Settle an item: what aggregated exports take from then on. `given` is in the order of the file.
+
+    Raises:
+        Conflict: the manager has judged this item as a rater.
+        InvalidFeedback: what was given does not fit what the campaign asks.
+    """
+    require_manager(actor)
+    parsed = parse_given(given)
+
+    def work(session: Session) -> None:
+        manager = require_rater(session, actor)
+        item = session.get(Item, item_id, with_for_update=True)
+        if item is None:
+            raise NotFound("there is no such item")
+        campaign = session.get_one(Campaign, item.campaign_id)
+        query = select(Candidate.response_id).where(Candidate.item_id == item.id).order_by(Candidate.position)
+        shown = [str(own) for own in session.scalars(query)]
+        own = select(Assignment).where(Assignment.item_id == item.id, Assignment.rater_id == manager.id)
+        assignment = session.scalars(own).first()
+        if assignment is not None and not assignment.adjudicates:
+            raise Conflict("you have this item as a rater; another manager can settle it")
+        if assignment is None:
+            assignment = Assignment(
+                campaign_id=campaign.id,
+                item_id=item.id,
+                rater_id=manager.id,
+                slot=None,
+                status="done",
+                adjudicates=True,
+                shown=shown,
+                guideline_version=guideline_version(session, campaign.id),
+                given=db.now(),
+                lease_until=db.now(),
+                draft=None,
+                revision=0,
+            )
+            session.add(assignment)
+            session.flush()
+        used = select(Judgement.id).where(
+            Judgement.assignment_id == assignment.id, Judgement.idempotency_key == key
+        )
+        if session.scalars(used).first():
+            return
+        assignment.revision += 1
+        session.add(
+            Judgement(
+                assignment_id=assignment.id,
+                revision=assignment.revision,
+                idempotency_key=key,
+                action="judge",
+                content=form_of(campaign).resolve(parsed, assignment.shown),
+                guideline_version=guideline_version(session, campaign.id),
+                active_s=None,
+                created=db.now(),
+            )
+        )
+        note(session, db, actor, "adjudicate", str(item.id))
+
+    db.write(work, idempotent=True)
+
+
+def _contradict(votes: list[Said]) -> bool:
+    outcomes: dict[str, set[str]] = {}
+    for one in votes:
+        for pair in comparisons(one):
+            outcomes.setdefault(pair.key, set()).add(pair.outcome)
+    thumbs = {one.content["thumb"] for one in votes if "thumb" in one.content}
+    return len(thumbs) > 1 or any({"first", "second"} <= said for said in outcomes.values())
+
+
+def _dispute(votes: list[Said]) -> Dispute:
+    subject = votes[0].subject
+    order = list(subject.answers)
+    counts = dict.fromkeys(range(len(order)), 0)
+    for one in votes:
+        for pair in comparisons(one):
+            if pair.outcome != "tie":
+                counts[order.index(pair.first if pair.outcome == "first" else pair.second)] += 1
+        if one.content.get("thumb"):
+            counts[0] += 1
+    return Dispute(
+        subject.id,
+        subject.prompt,
+        tuple(source.text for source in subject.answers.values()),
+        counts,
+        tuple(dict(one.content) for one in votes),
+    )

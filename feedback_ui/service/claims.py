@@ -1,0 +1,299 @@
+"""Which item a rater is given next, and for how long it is theirs.
+
+A claim is one transaction. It takes the rater's own unfinished item if there is one; else, by chance as often
+as the campaign says, an item whose answer is known; else the first item that still looks for raters and that
+this rater has not had. Constraints of the schema hold what must not happen whatever this code does; the lease
+only says when a slot that nobody works on may go to another.
+
+Locks are taken in one order, the item and then its assignments, so that two transactions cannot wait for each
+other.
+"""
+
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, exists, func, literal_column, select
+from sqlalchemy.orm import Session
+
+from feedback_ui.database import Database
+from feedback_ui.errors import Conflict, InvalidFeedback
+from feedback_ui.form import Form
+from feedback_ui.schema import Assignment, Campaign, Candidate, GoldKey, Item, PromptRow, Response
+from feedback_ui.service.access import Actor, campaign_named, own_assignment, require_rater
+from feedback_ui.service.campaigns import form_of, guideline_version
+
+MAX_DRAFT = 1_000_000  # characters of JSON
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a rater is shown; it holds nothing by which to tell who wrote what.
+
+    `prompt` is text or a list of messages with role and content; `answers` are in the order to show them.
+    """
+
+    assignment_id: UUID
+    campaign_id: UUID
+    question: str
+    form: Form
+    language: str
+    prompt: Any
+    answers: tuple[str, ...]
+    draft: dict[str, Any] | None
+    guideline_version: int
+    lease_until: datetime
+
+
+def next_task(
+    db: Database, actor: Actor, campaign: UUID | str, *, rng: random.Random | None = None
+) -> Task | None:
+    """The item that this rater is to judge now, theirs for the campaign's lease; None where none is left.
+
+    Asked again, it is the same item until that is judged, skipped or lost. Several requests at once get one
+    item between them.
+
+    Args:
+        rng: decides about the order of the answers and about gold items; the system's own if left out.
+
+    Raises:
+        Conflict: the campaign is paused or closed.
+    """
+    chance = rng or random.SystemRandom()
+    found = db.read(lambda session: _open_campaign(session, campaign))
+    _release_expired(db, found)
+
+    def work(session: Session) -> Task | None:
+        rater = require_rater(session, actor)
+        row = session.get_one(Campaign, found.id)
+        held = _own(session, row.id, rater.id, Assignment.status == "held")
+        if held is not None:
+            return task_of(session, db, row, _renewed(db, row, held))
+        again = _resumed(session, db, row, rater.id)
+        if again is not None:
+            return task_of(session, db, row, again)
+        if form_of(row).kind == "chat":  # a turn is of the rater who began it, and made by chat_turn
+            return None
+        item = _choose(session, row, rater.id, gold=chance.random() < row.gold_share)
+        if item is None:
+            return None
+        return task_of(session, db, row, assign(session, db, row, item, rater.id, chance))
+
+    return db.write(work, idempotent=True)
+
+
+def heartbeat(db: Database, actor: Actor, assignment_id: UUID) -> bool:
+    """Renew the lease; False where the item is no longer this rater's (taken by another, or judged)."""
+
+    def work(session: Session) -> bool:
+        assignment = locked(session, own_assignment(session, actor, assignment_id))
+        campaign = session.get_one(Campaign, assignment.campaign_id)
+        if assignment.status == "released" and campaign.status == "open":
+            if _own(session, campaign.id, assignment.rater_id, Assignment.status == "held"):
+                return False
+            return take_slot(session, db, assignment)
+        if assignment.status == "held":
+            _renewed(db, campaign, assignment)
+        return assignment.status == "held"
+
+    return db.write(work, idempotent=True)
+
+
+def save_draft(db: Database, actor: Actor, assignment_id: UUID, draft: dict[str, Any]) -> bool:
+    """Keep what the rater has typed so far, and renew the lease; False as for `heartbeat`, the draft kept.
+
+    Raises:
+        InvalidFeedback: it is longer than a million characters.
+    """
+    if len(repr(draft)) > MAX_DRAFT:
+        raise InvalidFeedback(f"the draft is longer than {MAX_DRAFT:,} characters")
+
+    def work(session: Session) -> None:
+        locked(session, own_assignment(session, actor, assignment_id)).draft = draft
+
+    db.write(work, idempotent=True)
+    return heartbeat(db, actor, assignment_id)
+
+
+def locked(session: Session, assignment: Assignment) -> Assignment:
+    """The assignment as it is now, its item locked first."""
+    session.get_one(Item, assignment.item_id, with_for_update=True, populate_existing=True)
+    session.refresh(assignment, with_for_update=True)
+    return assignment
+
+
+def take_slot(session: Session, db: Database, assignment: Assignment) -> bool:
+    """Have an assignment, whose item is locked, hold a slot again; False if all are taken."""
+    item = session.get_one(Item, assignment.item_id)
+    if item.free is not None and not assignment.adjudicates:
+        if item.free == 0:
+            return False
+        assignment.slot = _free_slot(session, item)
+        item.free -= 1
+    assignment.status = "held"
+    _renewed(db, session.get_one(Campaign, assignment.campaign_id), assignment)
+    session.flush()
+    return True
+
+
+def give_up_slot(session: Session, assignment: Assignment) -> None:
+    """Offer the slot of an assignment, whose item is locked, to others. Its status is the caller's to set."""
+    if assignment.slot is not None:
+        item = session.get_one(Item, assignment.item_id)
+        assert item.free is not None
+        item.free += 1
+        assignment.slot = None
+
+
+def release_held(session: Session, campaign_id: UUID, rater_id: UUID) -> None:
+    """Put back what the rater holds, its draft kept: an earlier item is opened again in its place."""
+    held = _own(session, campaign_id, rater_id, Assignment.status == "held")
+    if held is not None:
+        give_up_slot(session, locked(session, held))
+        held.status = "released"
+        session.flush()
+
+
+def task_of(session: Session, db: Database, campaign: Campaign, assignment: Assignment) -> Task:
+    """What the rater is shown of an assignment."""
+    item = session.get_one(Item, assignment.item_id)
+    prompt = session.get_one(PromptRow, item.prompt_id)
+    shown = [UUID(own) for own in assignment.shown]
+    query = select(Response.id, Response.text).where(Response.id.in_(shown))
+    texts = {own: text for own, text in session.execute(query)}
+    return Task(
+        assignment.id,
+        campaign.id,
+        campaign.question,
+        form_of(campaign),
+        campaign.language,
+        prompt.content,
+        tuple(texts[own] for own in shown),
+        assignment.draft,
+        assignment.guideline_version,
+        assignment.lease_until,
+    )
+
+
+def _open_campaign(session: Session, campaign: UUID | str) -> Campaign:
+    found = campaign_named(session, campaign)
+    if found.status != "open":
+        raise Conflict(f"the campaign {found.name!r} is {found.status}; ask its manager to open it")
+    return found
+
+
+def _own(
+    session: Session, campaign_id: UUID, rater_id: UUID, *where: ColumnElement[bool]
+) -> Assignment | None:
+    return session.scalars(
+        select(Assignment).where(
+            Assignment.campaign_id == campaign_id, Assignment.rater_id == rater_id, *where
+        )
+    ).first()
+
+
+def _resumed(session: Session, db: Database, campaign: Campaign, rater_id: UUID) -> Assignment | None:
+    """The rater's own item that was released, the last first, where it still has a slot for them."""
+    query = (
+        select(Assignment)
+        .join(Item, Item.id == Assignment.item_id)
+        .where(Assignment.campaign_id == campaign.id, Assignment.rater_id == rater_id)
+        .where(Assignment.status == "released", (Item.free > 0) | Item.free.is_(None))
+        .order_by(Assignment.given.desc())
+    )
+    for assignment in session.scalars(query):
+        locked(session, assignment)
+        if assignment.status == "released" and take_slot(session, db, assignment):
+            return assignment
+    return None
+
+
+def _choose(session: Session, campaign: Campaign, rater_id: UUID, *, gold: bool) -> Item | None:
+    had = exists().where(Assignment.item_id == Item.id, Assignment.rater_id == rater_id)
+    mine = select(Item.id).where(Item.campaign_id == campaign.id, ~had).limit(1)
+    if gold:
+        known = mine.join(GoldKey, GoldKey.item_id == Item.id).order_by(func.random())
+        found = _locked_first(session, known)
+        if found is not None:
+            return found
+    # the zero is written out: SQLite uses the index of open items for this very condition alone
+    return _locked_first(session, mine.where(Item.free > literal_column("0")).order_by(Item.place))
+
+
+def _locked_first(session: Session, query: Select[UUID]) -> Item | None:
+    """The first item, locked. Those that others have in hand are passed over, and waited for in the end: they
+    may come to want raters still."""
+    found = session.scalar(query.with_for_update(of=Item, skip_locked=True))
+    while found is None and session.scalar(query) is not None:
+        found = session.scalar(query.with_for_update(of=Item))
+    return session.get_one(Item, found, populate_existing=True) if found is not None else None
+
+
+def assign(
+    session: Session, db: Database, campaign: Campaign, item: Item, rater_id: UUID, chance: random.Random
+) -> Assignment:
+    """Give an item, which is locked and has a slot, to a rater, its answers in an order drawn by `chance`."""
+    query = select(Candidate.response_id).where(Candidate.item_id == item.id).order_by(Candidate.position)
+    shown = [str(own) for own in session.scalars(query)]
+    chance.shuffle(shown)
+    slot = None
+    if item.free is not None:
+        slot = _free_slot(session, item)
+        item.free -= 1
+    assignment = Assignment(
+        campaign_id=campaign.id,
+        item_id=item.id,
+        rater_id=rater_id,
+        slot=slot,
+        status="held",
+        adjudicates=False,
+        shown=shown,
+        guideline_version=guideline_version(session, campaign.id),
+        given=db.now(),
+        lease_until=db.now() + timedelta(seconds=campaign.lease_s),
+        draft=None,
+        revision=0,
+    )
+    session.add(assignment)
+    session.flush()
+    return assignment
+
+
+def _free_slot(session: Session, item: Item) -> int:
+    query = select(Assignment.slot).where(Assignment.item_id == item.id, Assignment.slot.is_not(None))
+    taken = set(session.scalars(query))
+    assert item.wanted is not None
+    return next(slot for slot in range(item.wanted) if slot not in taken)
+
+
+def _renewed(db: Database, campaign: Campaign, assignment: Assignment) -> Assignment:
+    assignment.lease_until = db.now() + timedelta(seconds=campaign.lease_s)
+    return assignment
+
+
+def _release_expired(db: Database, campaign: Campaign) -> None:
+    """Take back the slots whose lease ran out.
+
+    A lease that ends later than one given now would was given before the clock was set back: it is cut to one
+    lease from now, so that neither its holder loses it nor the others wait for long.
+    """
+    now = db.now()
+    latest = now + timedelta(seconds=campaign.lease_s)
+    held = (Assignment.campaign_id == campaign.id, Assignment.status == "held")
+    due = select(Assignment.id).where(
+        *held, (Assignment.lease_until <= now) | (Assignment.lease_until > latest)
+    )
+    ids = db.read(lambda session: session.scalars(due.limit(50)).all())
+
+    def work(session: Session, assignment_id: UUID) -> None:
+        assignment = locked(session, session.get_one(Assignment, assignment_id))
+        if assignment.status == "held" and assignment.lease_until <= now:
+            give_up_slot(session, assignment)
+            assignment.status = "released"
+        elif assignment.status == "held":
+            assignment.lease_until = min(assignment.lease_until, latest)
+
+    for assignment_id in ids:
+        db.write(lambda session, own=assignment_id: work(session, own), idempotent=True)

@@ -1,0 +1,126 @@
+"""How far a campaign is: for a rater, and for its manager."""
+
+from collections import Counter
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import func, literal_column, select
+from sqlalchemy.orm import Session
+
+from feedback_ui.database import Database
+from feedback_ui.schema import Assignment, Campaign, CampaignStatus, GoldKey, Item, Judgement, Rater
+from feedback_ui.service.access import Actor, campaign_named, require_manager, require_rater
+
+
+@dataclass(frozen=True)
+class MyProgress:
+    """How many items a rater has judged and skipped, and how many still wait for them at this moment."""
+
+    judged: int
+    skipped: int
+    waiting: int
+
+
+@dataclass(frozen=True)
+class CampaignProgress:
+    """A campaign's state: `judgements` of `wanted`; `complete` items of `items`, gold items apart."""
+
+    name: str
+    status: CampaignStatus
+    items: int
+    complete: int
+    gold_items: int
+    judgements: int
+    wanted: int
+    skips: int
+    held: int
+    by_rater: dict[str, int]
+    by_day: dict[str, int]
+
+
+def my_progress(db: Database, actor: Actor, campaign: UUID | str) -> MyProgress:
+    """Of the actor, in one campaign. Gold items are among those judged and not among those that wait."""
+
+    def work(session: Session) -> MyProgress:
+        rater = require_rater(session, actor)
+        campaign_id = campaign_named(session, campaign).id
+        own = (Assignment.campaign_id == campaign_id, Assignment.rater_id == rater.id)
+        query = select(Assignment.status, func.count()).where(*own).group_by(Assignment.status)
+        counts = {status: count for status, count in session.execute(query)}
+        had = select(Assignment.item_id).where(*own, Assignment.status != "released")
+        waiting = select(func.count()).where(
+            Item.campaign_id == campaign_id, Item.free > literal_column("0"), Item.id.not_in(had)
+        )
+        left = (session.scalar(waiting) or 0) + counts.get("held", 0)
+        return MyProgress(counts.get("done", 0), counts.get("skipped", 0), left)
+
+    return db.read(work)
+
+
+def campaign_progress(db: Database, actor: Actor, campaign: UUID | str) -> CampaignProgress:
+    """Of a campaign, for its manager; raters by name, days in UTC."""
+    require_manager(actor)
+    return db.read(lambda session: _progress(session, campaign_named(session, campaign)))
+
+
+def all_progress(db: Database, actor: Actor) -> list[CampaignProgress]:
+    """Of every campaign, by name."""
+    require_manager(actor)
+
+    def work(session: Session) -> list[CampaignProgress]:
+        return [_progress(session, row) for row in session.scalars(select(Campaign).order_by(Campaign.name))]
+
+    return db.read(work)
+
+
+def _progress(session: Session, campaign: Campaign) -> CampaignProgress:
+    items = select(
+        func.count(Item.wanted), func.coalesce(func.sum(Item.wanted), 0), func.count(GoldKey.item_id)
+    ).outerjoin(GoldKey, GoldKey.item_id == Item.id)
+    total, wanted, gold = session.execute(items.where(Item.campaign_id == campaign.id)).one()
+    done = (
+        select(Assignment.item_id, func.count().label("votes"))
+        .where(
+            Assignment.campaign_id == campaign.id, Assignment.status == "done", Assignment.slot.is_not(None)
+        )
+        .group_by(Assignment.item_id)
+        .subquery()
+    )
+    complete = session.scalar(
+        select(func.count()).select_from(Item).join(done, done.c.item_id == Item.id)
+        .where(done.c.votes >= Item.wanted)
+    )  # fmt: skip
+    statuses = (
+        select(Assignment.status, func.count())
+        .where(Assignment.campaign_id == campaign.id)
+        .group_by(Assignment.status)
+    )
+    by_status = {status: count for status, count in session.execute(statuses)}
+    raters = (
+        select(Rater.name, func.count())
+        .join(Assignment, Assignment.rater_id == Rater.id)
+        .where(Assignment.campaign_id == campaign.id, Assignment.status == "done")
+        .group_by(Rater.name)
+        .order_by(Rater.name)
+    )
+    times = (
+        select(Judgement.created)
+        .join(Assignment, Assignment.id == Judgement.assignment_id)
+        .where(Assignment.campaign_id == campaign.id, Assignment.status == "done")
+        .where(Judgement.revision == Assignment.revision)
+    )
+    days = Counter(created.date().isoformat() for created in session.scalars(times))
+    votes = session.scalar(select(func.coalesce(func.sum(done.c.votes), 0)))
+    return CampaignProgress(
+        name=campaign.name,
+        status=campaign.status,
+        items=total,
+        complete=complete or 0,
+        gold_items=gold,
+        judgements=int(votes or 0),
+        wanted=int(wanted),
+        skips=by_status.get("skipped", 0),
+        held=by_status.get("held", 0),
+        by_rater={name: count for name, count in session.execute(raters)},
+        by_day=dict(sorted(days.items())),
+    )

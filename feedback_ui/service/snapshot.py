@@ -1,0 +1,213 @@
+"""An immutable folder of what a campaign's raters have said, for training (docs/feedback.md).
+
+`preferences.jsonl`, `demonstrations.jsonl` and `scores.jsonl` are as rlhf/data reads them, `judgements.jsonl`
+is everything as it was said, `manifest.json` says what it was taken of. The same judgements give the same
+files, to the byte. The folder is whole or absent, and none that is there is written over.
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from feedback_ui.database import Database
+from feedback_ui.errors import InvalidFeedback
+from feedback_ui.export_rows import (
+    Aggregate,
+    Row,
+    demonstration_rows,
+    judgement_rows,
+    preference_rows,
+    score_rows,
+)
+from feedback_ui.schema import Assignment, Campaign, Export, Judgement
+from feedback_ui.service.access import OPERATOR, Actor, campaign_named, note, require_manager
+from feedback_ui.service.current import Said, current
+from rlhf.runs.disk import write_folder
+
+MANIFEST = "manifest.json"
+# What a spreadsheet takes for the beginning of a formula, full-width forms included.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SnapshotFile(_Frozen):
+    """A file of the snapshot."""
+
+    sha256: str
+    size: int
+    rows: int
+
+
+class SnapshotManifest(_Frozen):
+    """What a snapshot is. `sha256` is over the names and hashes of its files."""
+
+    schema_version: Literal[1] = 1
+    kind: Literal["feedback"] = "feedback"
+    sha256: str
+    campaign: str
+    campaign_id: str
+    question: str
+    form: dict[str, Any]
+    aggregate: Aggregate
+    counts: dict[str, int]
+    guideline_versions: tuple[int, ...]
+    first_judgement: datetime | None
+    last_judgement: datetime | None
+    last_number: int | None
+    """The number of the last judgement in it, of any revision."""
+    created: datetime
+    files: dict[str, SnapshotFile]
+
+
+def snapshot(
+    db: Database,
+    campaign: UUID | str,
+    folder: Path | str,
+    *,
+    actor: Actor = OPERATOR,
+    aggregate: Aggregate = "raw",
+    as_csv: bool = False,
+) -> SnapshotManifest:
+    """Write what counts now into a folder that is not there yet, and note the export in the store.
+
+    Args:
+        aggregate: each rater's judgements, or one verdict a pair (`feedback_ui.export_rows`).
+        as_csv: also as CSV, in `csv/`, where no cell can be taken for a formula.
+
+    Raises:
+        NotFound: there is no such campaign.
+        InvalidFeedback: the folder is there already, or nothing was judged.
+        RunError: the disk is full; nothing is left behind.
+    """
+    require_manager(actor)
+    folder = Path(folder)
+    if folder.exists():
+        raise InvalidFeedback(f"{folder} is there already; a snapshot is never written over: name another")
+    row, said, revisions, last = db.read(lambda session: _taken(session, campaign))
+    if not said:
+        raise InvalidFeedback(f"nothing was judged yet in the campaign {row.name!r}")
+    tables: dict[str, Sequence[Row]] = {
+        "preferences": preference_rows(said, aggregate),
+        "demonstrations": demonstration_rows(said),
+        "scores": score_rows(said, aggregate),
+        "judgements": list(judgement_rows(said)),
+    }
+    contents = {f"{name}.jsonl": _jsonl(rows) for name, rows in tables.items()}
+    if as_csv:
+        contents |= {f"csv/{name}.csv": _csv(rows) for name, rows in tables.items() if rows}
+    files = {
+        name: SnapshotFile(
+            sha256=hashlib.sha256(content).hexdigest(), size=len(content), rows=len(tables[Path(name).stem])
+        )
+        for name, content in contents.items()
+    }
+    manifest = SnapshotManifest(
+        sha256=_over(files),
+        campaign=row.name,
+        campaign_id=str(row.id),
+        question=row.question,
+        form=row.form,
+        aggregate=aggregate,
+        counts=_counts(said, revisions, tables),
+        guideline_versions=tuple(sorted({one.guideline_version for one in said})),
+        first_judgement=min(one.created for one in said),
+        last_judgement=max(one.created for one in said),
+        last_number=last,
+        created=db.now(),
+        files=files,
+    )
+    contents[MANIFEST] = (manifest.model_dump_json(indent=2) + "\n").encode()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    write_folder(folder, lambda path: _fill(path, contents))
+    db.write(lambda session: _note(session, db, actor, row, folder, manifest))
+    return manifest
+
+
+def _taken(session: Session, campaign: UUID | str) -> tuple[Campaign, list[Said], int, int | None]:
+    row = campaign_named(session, campaign)
+    query = (
+        select(func.count(), func.max(Judgement.number))
+        .join(Assignment, Assignment.id == Judgement.assignment_id)
+        .where(Assignment.campaign_id == row.id)
+    )
+    revisions, last = session.execute(query).one()
+    return row, current(session, row.id), revisions, last
+
+
+def _note(
+    session: Session, db: Database, actor: Actor, row: Campaign, folder: Path, manifest: SnapshotManifest
+) -> None:
+    session.add(
+        Export(
+            campaign_id=row.id,
+            created=manifest.created,
+            sha256=manifest.sha256,
+            folder=str(folder.absolute()),
+            judgements=manifest.counts["judgements"],
+            last_number=manifest.last_number,
+        )
+    )
+    note(session, db, actor, "export", str(row.id), sha256=manifest.sha256, aggregate=manifest.aggregate)
+
+
+def _counts(said: Sequence[Said], revisions: int, tables: Mapping[str, Sequence[Row]]) -> dict[str, int]:
+    judged = [one for one in said if one.action == "judge"]
+    return {
+        "judgements": len(judged),
+        "revisions": revisions,
+        "items": len({one.subject.id for one in judged}),
+        "raters": len({one.rater for one in judged}),
+        "skips": len(said) - len(judged),
+        "both_bad": sum(bool(one.content.get("both_bad")) for one in judged),
+        "on_gold_items": sum(one.subject.gold is not None for one in judged),
+        "preferences": len(tables["preferences"]),
+        "ties": sum(row["probability"] == 0.5 for row in tables["preferences"]),
+        "demonstrations": len(tables["demonstrations"]),
+        "scores": len(tables["scores"]),
+    }
+
+
+def _over(files: Mapping[str, SnapshotFile]) -> str:
+    listed = "".join(f"{file.sha256}  {name}\n" for name, file in sorted(files.items()))
+    return hashlib.sha256(listed.encode()).hexdigest()
+
+
+def _fill(folder: Path, contents: Mapping[str, bytes]) -> None:
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def _jsonl(rows: Iterable[Row]) -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows).encode()
+
+
+def _csv(rows: Sequence[Row]) -> bytes:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, quoting=csv.QUOTE_MINIMAL)
+    writer.writerow([_cell(name) for name in columns])
+    writer.writerows([[_cell(row.get(name)) for name in columns] for row in rows])
+    return ("\ufeff" + text.getvalue()).encode()  # the mark by which Excel knows UTF-8
+
+
+def _cell(value: Any) -> Any:
+    """A cell that shows the value and is never run: text that begins like a formula stands after a quote."""
+    if isinstance(value, (dict, list)):
+        value = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and value.lstrip(" \u00a0\u3000").startswith(_FORMULA):
+        return f"'{value}"
+    return value
