@@ -16,9 +16,7 @@ from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
 from feedback_ui.service.current import Comparison, Said, Source, Subject, comparisons, decided
-from rlhf.crowd.dawid_skene import dawid_skene
-from rlhf.crowd.judgements import Judgement
-from rlhf.crowd.majority import majority
+from rlhf.crowd import Judgement, dawid_skene, majority
 
 Aggregate = Literal["raw", "majority", "dawid_skene"]
 AGGREGATES: tuple[Aggregate, ...] = ("raw", "majority", "dawid_skene")
@@ -43,7 +41,7 @@ def preference_rows(said: Sequence[Said], aggregate: Aggregate) -> list[Row]:
         rows = [_pair_row(pair, _raw(pair), {"rater": pair.said.rater}) for pair in found]
     else:
         verdicts = _verdicts(said, aggregate)
-        pairs = {pair.key: pair for one in _for_training(decided([*said])) for pair in comparisons(one)}
+        pairs = {pair.key: pair for one in _for_training(decided(said)) for pair in comparisons(one)}
         rows = [_pair_row(pair, verdicts[key], {"votes": verdicts[key].votes}) for key, pair in pairs.items()]
     return rows + [
         _row(one.subject)
@@ -82,7 +80,7 @@ def score_rows(said: Sequence[Said], aggregate: Aggregate) -> list[Row]:
             for source, value in _scores(one)
         ]  # fmt: skip
     given: dict[tuple[int, str], list[tuple[Said, Source, Row]]] = {}
-    for one in _for_training(decided([*said])):
+    for one in _for_training(decided(said)):
         for source, value in _scores(one):
             given.setdefault((one.subject.place, source.text), []).append((one, source, value))
     labels = _thumbs(said, aggregate)
@@ -151,24 +149,36 @@ def _raw(pair: Comparison) -> _Verdict:
 
 
 def _verdicts(said: Sequence[Said], aggregate: Aggregate) -> dict[str, _Verdict]:
-    judged = [one for one in decided([*said]) if one.action == "judge"]
-    by_pair: dict[str, list[Comparison]] = {}
-    for pair in (pair for one in judged for pair in comparisons(one)):
-        by_pair.setdefault(pair.key, []).append(pair)
-    votes = [
-        Judgement(key, pair.said.rater, pair.outcome) for key, pairs in by_pair.items() for pair in pairs
-    ]
+    judged = [one for one in said if one.action == "judge"]
+    votes, counted = by_pair(judged), by_pair(decided(judged))
     if not votes:
         return {}
     if aggregate == "majority":
-        polled = majority(votes, labels=("first", "second"), tie="tie", ties="half")
-        return {key: _of_shares(vote.shares["first"], by_pair[key]) for key, vote in polled.items()}
-    fit = dawid_skene(votes, labels=("first", "second"), tie="tie", ties="half", known=_known_pairs(by_pair))
+        polled = majority(_votes(counted), labels=("first", "second"), tie="tie", ties="half")
+        return {key: _of_shares(vote.shares["first"], counted[key]) for key, vote in polled.items()}
+    # also what raters said of an item that was settled: it shows their skill
+    fit = dawid_skene(
+        _votes(votes), labels=("first", "second"), tie="tie", ties="half", known=known_pairs(votes)
+    )
     found: dict[str, _Verdict] = {}
     for key, posterior in fit.posterior.items():
         better: Literal["first", "second"] = "first" if posterior["first"] >= 0.5 else "second"
-        found[key] = _Verdict(better, posterior[better], 0.0, len(by_pair[key]))
+        settled_tie = counted[key][0].said.adjudicates and counted[key][0].outcome == "tie"
+        probability = 0.5 if settled_tie else posterior[better]
+        found[key] = _Verdict(better, probability, 0.0, len(counted[key]))
     return found
+
+
+def by_pair(said: Iterable[Said]) -> dict[str, list[Comparison]]:
+    """The comparisons of each pair of answers, by its key."""
+    found: dict[str, list[Comparison]] = {}
+    for pair in (pair for one in said for pair in comparisons(one)):
+        found.setdefault(pair.key, []).append(pair)
+    return found
+
+
+def _votes(votes: Mapping[str, Sequence[Comparison]]) -> list[Judgement]:
+    return [Judgement(key, pair.said.rater, pair.outcome) for key, pairs in votes.items() for pair in pairs]
 
 
 def _of_shares(first: float, pairs: Sequence[Comparison]) -> _Verdict:
@@ -180,13 +190,16 @@ def _of_shares(first: float, pairs: Sequence[Comparison]) -> _Verdict:
     return _Verdict(better, 1.0, max(0.0, mean if better == "first" else -mean), len(pairs))
 
 
-def _known_pairs(by_pair: Mapping[str, Sequence[Comparison]]) -> dict[str, str]:
-    """Of the pairs with a gold key, which one is better; a key that names another answer says nothing."""
+def known_pairs(votes: Mapping[str, Sequence[Comparison]]) -> dict[str, str]:
+    """Which one is better of the pairs with a gold key, and of those that a manager has settled."""
     known: dict[str, str] = {}
-    for key, pairs in by_pair.items():
+    for key, pairs in votes.items():
         better = (pairs[0].said.subject.gold or {}).get("better")
         if better in (pairs[0].first, pairs[0].second):
             known[key] = "first" if better == pairs[0].first else "second"
+        for pair in pairs:
+            if pair.said.adjudicates and pair.outcome != "tie":
+                known[key] = pair.outcome
     return known
 
 
@@ -212,18 +225,20 @@ def _scores(one: Said) -> Iterator[tuple[Source, Row]]:
 
 def _thumbs(said: Sequence[Said], aggregate: Aggregate) -> dict[str, float]:
     """The probability that an answer is good, by item; 1/2 where votes are even."""
-    judged = [one for one in decided([*said]) if one.action == "judge" and "thumb" in one.content]
-    votes = [Judgement(str(one.subject.id), one.rater, int(one.content["thumb"])) for one in judged]
-    if not votes:
+    judged = [one for one in said if one.action == "judge" and "thumb" in one.content]
+    if not judged:
         return {}
     if aggregate == "majority":
-        polled = majority(votes, labels=(0, 1))
+        polled = majority(_thumb_votes(decided(judged)), labels=(0, 1))
         return {item: 0.5 if vote.label is None else float(vote.label) for item, vote in polled.items()}
-    known = {
-        str(one.subject.id): int(one.subject.gold["label"]) for one in judged if one.subject.gold is not None
-    }
-    fit = dawid_skene(votes, labels=(0, 1), known=known)
+    known = {str(one.subject.id): int(one.subject.gold["label"]) for one in judged if one.subject.gold}
+    known |= {str(one.subject.id): int(one.content["thumb"]) for one in judged if one.adjudicates}
+    fit = dawid_skene(_thumb_votes(judged), labels=(0, 1), known=known)
     return {item: posterior[1] for item, posterior in fit.posterior.items()}
+
+
+def _thumb_votes(said: Iterable[Said]) -> list[Judgement]:
+    return [Judgement(str(one.subject.id), one.rater, int(one.content["thumb"])) for one in said]
 
 
 def _joint(values: Sequence[Row], probability: float | None) -> Row | None:

@@ -6,7 +6,7 @@ item comes to a rater once (`item_id, rater_id`), a rater holds one item of a ca
 and a click (idempotency key) are written once, and an item has no more takers than it wants (`free >= 0`).
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -14,47 +14,24 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
-    DateTime,
-    Dialect,
     ForeignKey,
     Index,
-    Integer,
     MetaData,
     String,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     Uuid,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from feedback_ui.columns import Number, Utc
+
 Role = Literal["rater", "manager"]
 TokenKind = Literal["session", "invitation"]
 CampaignStatus = Literal["open", "paused", "closed"]
 AssignmentStatus = Literal["held", "released", "done", "skipped"]
 Action = Literal["judge", "skip", "withdraw"]
-
-Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only what it calls INTEGER
-
-
-class Utc(TypeDecorator[datetime]):
-    """A time with its zone; SQLite, which knows none, is given UTC."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"a time without a zone cannot be stored: {value}")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):

@@ -1,6 +1,6 @@
 """What counts at this moment: of each assignment the newest judgement, with all that it speaks of."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import combinations
@@ -159,7 +159,7 @@ def comparisons(said: Said) -> list[Comparison]:
     ]
 
 
-def decided(said: list[Said]) -> list[Said]:
+def decided(said: Sequence[Said]) -> list[Said]:
     """The same without what raters said of an item that a manager has adjudicated."""
     settled = {one.subject.id for one in said if one.adjudicates and one.action == "judge"}
     return [one for one in said if one.adjudicates or one.subject.id not in settled]

@@ -10,7 +10,8 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from feedback_ui.database import Database
-from feedback_ui.rows import Answer, ItemDraft, RowProblem, parse_rows, read_jsonl
+from feedback_ui.reading import parse_rows, read_jsonl
+from feedback_ui.rows import Answer, ItemDraft, RowProblem
 from feedback_ui.schema import Campaign, Candidate, GoldKey, Item, PromptRow, Response
 from feedback_ui.service.access import Actor, campaign_named, note, require_manager
 from feedback_ui.service.campaigns import form_of

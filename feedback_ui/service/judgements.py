@@ -1,7 +1,6 @@
 """What a rater says of an item: written once for each click, never changed, corrected by a new revision."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,10 +10,11 @@ from sqlalchemy.orm import Session
 from feedback_ui.database import Database
 from feedback_ui.errors import Conflict, InvalidFeedback
 from feedback_ui.form import Given, check_storable, parse_given
-from feedback_ui.schema import Action, Assignment, Campaign, Item, Judgement, PromptRow
-from feedback_ui.service.access import Actor, campaign_named, own_assignment, require_rater
+from feedback_ui.schema import Action, Assignment, Campaign, Judgement
+from feedback_ui.service.access import Actor, own_assignment
 from feedback_ui.service.campaigns import form_of, guideline_version
 from feedback_ui.service.claims import Task, give_up_slot, locked, release_held, take_slot, task_of
+from feedback_ui.service.past import as_shown
 
 SKIP_REASONS = ("unclear", "cannot-judge", "language", "broken", "disturbing", "other")
 MAX_KEY = 100
@@ -29,18 +29,6 @@ class Receipt:
     assignment_id: UUID
     revision: int
     action: Action
-
-
-@dataclass(frozen=True)
-class Past:
-    """One of a rater's own judgements, for the list of the last; `given` is in terms of what was shown."""
-
-    assignment_id: UUID
-    prompt: Any
-    action: Action
-    given: dict[str, Any]
-    revision: int
-    at: datetime
 
 
 def submit(
@@ -128,54 +116,6 @@ def undo(db: Database, actor: Actor, assignment_id: UUID, *, key: str) -> Task:
         return task_of(session, db, campaign, assignment)
 
     return db.write(work, idempotent=True)
-
-
-def my_last(db: Database, actor: Actor, campaign: UUID | str, *, count: int = 20) -> list[Past]:
-    """The rater's own latest judgements in a campaign, newest first; those taken back are left out."""
-
-    def work(session: Session) -> list[Past]:
-        rater = require_rater(session, actor)
-        query = (
-            select(Judgement, Assignment, PromptRow.content)
-            .join(Assignment, Assignment.id == Judgement.assignment_id)
-            .join(Item, Item.id == Assignment.item_id)
-            .join(PromptRow, PromptRow.id == Item.prompt_id)
-            .where(Assignment.campaign_id == campaign_named(session, campaign).id)
-            .where(Assignment.rater_id == rater.id, Judgement.revision == Assignment.revision)
-            .where(Judgement.action != "withdraw")
-            .order_by(Judgement.number.desc())
-            .limit(count)
-        )
-        return [
-            Past(
-                assignment.id,
-                prompt,
-                judgement.action,
-                as_shown(judgement.content, assignment.shown),
-                judgement.revision,
-                judgement.created,
-            )
-            for judgement, assignment, prompt in session.execute(query)
-        ]
-
-    return db.read(work)
-
-
-def as_shown(content: dict[str, Any], shown: list[str]) -> dict[str, Any]:
-    """Stored content in terms of what was shown: the inverse of `Form.resolve`, with places for ids."""
-    place = {own: at for at, own in enumerate(shown)}
-    given = {name: value for name, value in content.items() if name not in ("better", "worse", "strength")}
-    if "strength" in content:
-        sign = 0 if content["better"] is None else (1 if place[content["better"]] == 1 else -1)
-        given["strength"] = sign * content["strength"]
-    if "ranking" in content:
-        given["ranking"] = [[place[own] for own in group] for group in content["ranking"]]
-    for name in ("ratings", "flags"):
-        if name in content:
-            given[name] = {place[own]: held for own, held in content[name].items()}
-    if "edit" in content:
-        given["edit"] = {"place": place[content["edit"]["response"]], "text": content["edit"]["text"]}
-    return given
 
 
 def _take(

@@ -74,9 +74,9 @@ def all_progress(db: Database, actor: Actor) -> list[CampaignProgress]:
 
 
 def _progress(session: Session, campaign: Campaign) -> CampaignProgress:
-    items = select(
-        func.count(Item.wanted), func.coalesce(func.sum(Item.wanted), 0), func.count(GoldKey.item_id)
-    ).outerjoin(GoldKey, GoldKey.item_id == Item.id)
+    items = select(func.count(Item.wanted), func.sum(Item.wanted), func.count(GoldKey.item_id)).outerjoin(
+        GoldKey, GoldKey.item_id == Item.id
+    )
     total, wanted, gold = session.execute(items.where(Item.campaign_id == campaign.id)).one()
     done = (
         select(Assignment.item_id, func.count().label("votes"))
@@ -110,15 +110,15 @@ def _progress(session: Session, campaign: Campaign) -> CampaignProgress:
         .where(Judgement.revision == Assignment.revision)
     )
     days = Counter(created.date().isoformat() for created in session.scalars(times))
-    votes = session.scalar(select(func.coalesce(func.sum(done.c.votes), 0)))
+    votes = session.scalar(select(func.sum(done.c.votes))) or 0
     return CampaignProgress(
         name=campaign.name,
         status=campaign.status,
         items=total,
         complete=complete or 0,
         gold_items=gold,
-        judgements=int(votes or 0),
-        wanted=int(wanted),
+        judgements=int(votes),
+        wanted=int(wanted or 0),
         skips=by_status.get("skipped", 0),
         held=by_status.get("held", 0),
         by_rater={name: count for name, count in session.execute(raters)},

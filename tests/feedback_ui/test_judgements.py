@@ -11,7 +11,8 @@ from feedback_ui.schema import Assignment, Judgement, Response
 from feedback_ui.service.access import OPERATOR
 from feedback_ui.service.campaigns import set_guidelines, set_status
 from feedback_ui.service.claims import next_task
-from feedback_ui.service.judgements import my_last, revise, skip, submit, undo
+from feedback_ui.service.judgements import revise, skip, submit, undo
+from feedback_ui.service.past import my_last
 
 
 def kept(db: Database) -> list[Judgement]:
@@ -175,7 +176,7 @@ def test_what_the_form_does_not_ask_or_lacks_is_refused(db: Database) -> None:
         ({"strength": 1, "edit": {"place": -1, "text": "x"}}, "no answer 0"),
         ({"strength": 1, "edit": {"place": 0, "text": " \n"}}, "edited answer is empty"),
         ({"strength": 1, "reason": "a\x00b"}, "reason holds the character NUL"),
-        ({"strength": 1, "reason": "\ud800"}, "half a character"),
+        ({"strength": 1, "reason": "\ud800"}, "unicode string"),
         ({"strength": 1, "reason": "x" * 100_001}, "reason: "),
         ({"strength": 1, "better": "something"}, "better: "),
     ):

@@ -1,0 +1,97 @@
+"""Files as items to judge, row by row: what each row is (`feedback_ui.rows`), and single answers joined."""
+
+import gzip
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from feedback_ui.errors import InvalidFeedback
+from feedback_ui.form import ANSWERS, Kind
+from feedback_ui.rows import ItemDraft, RowProblem, checked, draft_of
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
+    """Place (`file.jsonl:12`) and value of each line, or a `RowProblem` for one that is not JSON.
+
+    Raises InvalidFeedback where the file cannot be read.
+    """
+    number = 0
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                place = f"{path.name}:{number}"
+                if line.strip():
+                    yield place, _parsed(place, line)
+    except (OSError, EOFError) as error:
+        where = f" after line {number}" if number else ""
+        why = getattr(error, "strerror", None) or str(error)
+        raise InvalidFeedback(f"{path} cannot be read{where}: {why}") from None
+
+
+def parse_rows(rows: Iterable[tuple[str, Any]], kind: Kind) -> Iterator[ItemDraft | RowProblem]:
+    """A draft or a problem for each row; rows with one answer are joined where `kind` shows several."""
+    singles: list[ItemDraft] = []
+    low, high = ANSWERS[kind]
+    for place, row in rows:
+        try:
+            if isinstance(row, RowProblem):
+                yield row
+                continue
+            draft = draft_of(place, row)
+            if draft.single and low > 1:
+                singles.append(draft)
+                continue
+            yield checked(draft, kind)
+        except InvalidFeedback as error:
+            yield RowProblem(place, str(error))
+    for draft in group(singles, low, high):
+        if isinstance(draft, RowProblem):
+            yield draft
+            continue
+        try:
+            yield checked(draft, kind)
+        except InvalidFeedback as error:
+            yield RowProblem(draft.place, str(error))
+
+
+def group(singles: Sequence[ItemDraft], low: int, high: int) -> Iterator[ItemDraft | RowProblem]:
+    """Items of `low` to `high` answers out of single answers to one prompt, in the order of the file.
+
+    Answers of equal text count once. The models take turns, so that a pair is of two models where there are
+    two; each answer is in one item, and one that is left over is a problem.
+    """
+    prompts: dict[str, list[ItemDraft]] = {}
+    for draft in singles:
+        prompts.setdefault(draft.prompt.key, []).append(draft)
+    for drafts in prompts.values():
+        distinct: dict[str, ItemDraft] = {}
+        for draft in drafts:
+            distinct.setdefault(draft.answers[0].text, draft)
+        turns = _take_turns([*distinct.values()])
+        for start in range(0, len(turns), high):
+            part = turns[start : start + high]
+            if len(part) < low:
+                for draft in part:
+                    yield RowProblem(draft.place, "no other answer to this prompt is left to put beside it")
+                continue
+            answers = tuple(draft.answers[0] for draft in part)
+            yield replace(part[0], answers=answers, gold=None, single=False)
+
+
+def _parsed(place: str, line: bytes) -> Any:
+    try:
+        return json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        return RowProblem(place, "is not valid UTF-8")
+    except (json.JSONDecodeError, RecursionError) as error:
+        return RowProblem(place, f"is not JSON: {error}")
+
+
+def _take_turns(drafts: Sequence[ItemDraft]) -> list[ItemDraft]:
+    by_model: dict[tuple[str | None, str | None], list[ItemDraft]] = {}
+    for draft in drafts:
+        by_model.setdefault((draft.answers[0].model, draft.answers[0].run), []).append(draft)
+    longest = max(len(own) for own in by_model.values())
+    return [own[turn] for turn in range(longest) for own in by_model.values() if turn < len(own)]
