@@ -1,4 +1,4 @@
-"""What the pipeline talks about: prompts, demonstrations and preferences. No torch.
+"""What the pipeline talks about: prompts, demonstrations, preferences and ratings. No torch.
 
 A prompt is either plain text, used exactly as written, or a conversation, which the chat template
 turns into text (the meaning that TRL gives to strings and message lists).
@@ -82,6 +82,21 @@ class Preference:
         return Preference(
             self.prompt, self.rejected, self.chosen, 1.0 - self.probability, -self.margin, self.weight
         )
+
+
+@dataclass(frozen=True)
+class Rating:
+    """One answer with what somebody gave it by itself.
+
+    `value` of a thumb is the probability that the answer is a good one (up is 1, down 0), of anything else
+    the score, in whatever unit it was given. `weight` is what it counts in the mean loss.
+    """
+
+    prompt: Prompt
+    completion: str
+    value: float
+    is_thumb: bool
+    weight: float = 1.0
 
 
 def _fold(text: str) -> str:

@@ -21,6 +21,7 @@ from rlhf.config import validate  # noqa: E402
 
 # What an option needs beside itself, and the key that the error has to name where it is missing.
 NEEDS = {
+    "data=feedback": ("data.feedback", "exports/first"),
     "reward=custom": ("reward.path", "rewards.py:score"),
     "reward=safe": ("reward.cost.path", "rm-2"),
 }

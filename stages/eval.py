@@ -83,7 +83,7 @@ def evaluate(here: Session) -> Manifest:
     write(here, evaluation, found, heard)
     here.log.close()
     return here.run.finish(
-        "evaluation", metrics=evaluation.metrics(), resolved=here.machine.resolved, seed=here.cfg.seed
+        "evaluation", metrics=evaluation.metrics(), resolved=here.resolved, seed=here.cfg.seed
     )
 
 

@@ -96,7 +96,7 @@ def seen_prompts(here: Session, policy: Speaker, train: Sequence[Prompt]) -> lis
 
 def reads_demonstrations(cfg: Config) -> bool:
     """Whether there are demonstrations: the user's, or the embedded world's beside its prompts."""
-    return cfg.data.demonstrations is not None or source_of(cfg, "prompts") is None
+    return source_of(cfg, "demonstrations") is not None or source_of(cfg, "prompts") is None
 
 
 def held_out_demonstrations(cfg: Config, policy: Speaker) -> tuple[list[Demonstration], str | None]:

@@ -182,7 +182,7 @@ def finish(here: Session, ppo: Ppo, progress: Progress) -> Manifest:
     return here.run.finish(
         "policy",
         metrics=metrics | {"iteration": best["iteration"], "warnings": sorted(progress.warned)},
-        resolved=here.machine.resolved
+        resolved=here.resolved
         | {
             "learning_rate": ppo.learning_rate,
             "roles": ppo.roles.form,

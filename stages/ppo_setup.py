@@ -178,7 +178,7 @@ def find_mix(here: Session, encoder: Encoder) -> PretrainingMix:
         DataError: there are none to train on.
     """
     cfg = here.cfg
-    if source_of(cfg, "prompts") and not cfg.data.demonstrations:
+    if source_of(cfg, "prompts") and not source_of(cfg, "demonstrations"):
         raise ConfigError(
             "stage.ptx_coef mixes in demonstrations, and there are none beside your prompts; add "
             "data.demonstrations=..., or set stage.ptx_coef=0"

@@ -1,4 +1,5 @@
-"""The reward model: the SFT model with a scalar head learns from pairs which of two answers is better.
+"""The reward model: the SFT model with a scalar head learns from pairs which of two answers is better, or
+from single answers with thumbs or scores how good each is (`stage.objective`).
 
 Three of them, on training prompts that do not overlap: `model/` is what PPO maximises, `validation_model/`
 picks PPO's checkpoint, and `judge_model/` judges the evaluation, so that nobody marks their own work. With
@@ -26,16 +27,15 @@ from rlhf.models.loading import (
     with_adapter,
 )
 from rlhf.models.reward_model import new_reward_model
-from rlhf.records import Preference
 from rlhf.runs import Artifact, Experiment, Manifest
 from rlhf.training.course import Course, common_arguments, latest_saved
 from rlhf.training.machine import Stop, auto_learning_rate
 from rlhf.training.ordering import make_plan
 from rlhf.training.reward_trainer import RewardTrainer, pair_rows, reward_trainer
+from rlhf.training.score_trainer import rating_rows, score_trainer
+from stages.rm_data import RmData, datasets_of, load_data, shift_references
 from stages.rm_lessons import Lesson, lessons
-from stages.shared import Parts, Session, encoder_for, load_demonstrations, load_preferences, session
-
-SHIFT_ROWS = 512  # demonstrations whose mean score becomes 0
+from stages.shared import Session, encoder_for, session
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Bench:
     stage: RmStage
     policy: Artifact
     encoder: Encoder
-    data: Parts[Preference]
+    data: RmData
     references: list[list[int]]
     stop: Stop
 
@@ -55,34 +55,37 @@ def run(cfg: Config) -> Manifest:
     """Trains the reward models from the SFT policy; returns the manifest of the run that holds them."""
     assert isinstance(cfg.stage, RmStage)
     policy = Experiment(cfg.runs_dir, cfg.name).resolve("policy", cfg.inputs.policy, stage="rm")
-    with session(cfg, {"policy": policy}, ("preferences", "demonstrations")) as here:
+    with session(cfg, {"policy": policy}, datasets_of(cfg)) as here:
         if here.run.manifest:
             return here.run.manifest
         tokenizer = load_tokenizer(policy.model, trust_remote_code=cfg.model.trust_remote_code)
         encoder = encoder_for(cfg, fresh_model(cfg, policy, pad_id=0), tokenizer)
-        data = load_preferences(cfg, encoder)
+        data = load_data(cfg, encoder)
         references, shifted_by = shift_references(cfg, encoder, data)
         bench = Bench(here, cfg.stage, policy, encoder, data, references, Stop(cfg.stage.max_hours))
 
         saved = latest_saved(here.run, here.log)
         done: dict[str, Any] = dict(saved.carried) if saved else {}  # what is known of each finished model
         with bench.stop.listening():
-            for name, lesson in lessons(cfg, data.train).items():
+            for name, lesson in lessons(cfg, data.training_pairs, data.training_ratings).items():
                 if name not in done:
                     trainer = make_trainer(bench, name, lesson, done)
                     trainer.run_course(saved if saved and saved.title == lesson.title else None)
                     shift(trainer, references)
                     publish(bench, trainer, name)
-                    done[name] = assess(bench, trainer, lesson.pairs)
+                    done[name] = assess(bench, trainer, lesson)
 
         quality = {name: result["quality"] for name, result in done.items()}
         here.run.write_json("quality.json", quality)
-        here.run.write_json("data.json", {"preferences": data.report})
+        here.run.write_json("data.json", data.report)
         here.log.close()
         return here.run.finish(
             "reward_model",
             metrics=headlines(quality),
-            resolved=here.machine.resolved | done["model"]["resolved"] | {"shifted_by": shifted_by},
+            resolved=here.resolved
+            | done["model"]["resolved"]
+            | data.scale.resolved
+            | {"shifted_by": shifted_by},
             seed=cfg.seed,
             base_model=policy.manifest.base_model if policy.manifest else policy.path,
             tokenizer_sha256=tokenizer_sha256(here.run.path / "model"),
@@ -96,31 +99,21 @@ def fresh_model(cfg: Config, policy: Artifact, *, pad_id: int, seed: int | None 
     return new_reward_model(policy.model, pad_id=pad_id, seed=drawn_from, trust_remote_code=trust)
 
 
-def shift_references(cfg: Config, encoder: Encoder, data: Parts[Preference]) -> tuple[list[list[int]], str]:
-    """Answers whose mean score is to be 0, as tokens, and what they are."""
-    if cfg.data.demonstrations is None and cfg.data.preferences is not None:
-        answers = [(pair.prompt, pair.chosen) for pair in data.train[:SHIFT_ROWS]]
-        what = "chosen answers, as data.demonstrations is not given"
-    else:
-        limit = min(cfg.data.limit or 2 * SHIFT_ROWS, 2 * SHIFT_ROWS)
-        few = cfg.model_copy(update={"data": cfg.data.model_copy(update={"limit": limit})})
-        demonstrations = load_demonstrations(few, encoder).train[:SHIFT_ROWS]
-        answers = [(demonstration.prompt, demonstration.completion) for demonstration in demonstrations]
-        what = "demonstrations"
-    return [encoder.encode(prompt, answer).ids for prompt, answer in answers], f"{len(answers)} {what}"
-
-
 def make_trainer(bench: Bench, name: str, lesson: Lesson, done: dict[str, Any]) -> RewardTrainer:
-    """A new model before its pass over the pairs."""
+    """A new model before its pass over the rows."""
     cfg, stage, machine = bench.here.cfg, bench.stage, bench.here.machine
     plain = fresh_model(cfg, bench.policy, pad_id=bench.encoder.pad_id, seed=lesson.seed)
     rate = stage.learning_rate
     if rate == "auto":
         rate = auto_learning_rate("rm", parameter_count(plain), cfg.model.adapter)
-    rows, on_gpu = pair_rows(lesson.pairs, bench.encoder), machine.device.type == "cuda"
+    on_gpu, data, encoder = machine.device.type == "cuda", bench.data, bench.encoder
+    pairs, ratings = pair_rows(lesson.pairs, encoder), rating_rows(lesson.ratings, encoder, data.scale)
+    rows = [*pairs, *ratings]
     lengths = [row.length for row in rows]
     plan = make_plan(stage, lengths, learning_rate=rate, seed=lesson.seed, on_gpu=on_gpu)
-    bench.here.say(f"{lesson.title}: {len(rows)} pairs, {plan.steps} steps, learning rate {rate:g}")
+    counted = [(len(pairs), "pairs"), (len(ratings), "rated answers")]
+    what = " and ".join(f"{count} {name}" for count, name in counted if count)
+    bench.here.say(f"{lesson.title}: {what}, {plan.steps} steps, learning rate {rate:g}")
     course = Course(
         run=bench.here.run,
         log=bench.here.log,
@@ -136,8 +129,20 @@ def make_trainer(bench: Bench, name: str, lesson: Lesson, done: dict[str, Any]) 
         "adam_epsilon": stage.adam_eps
     }
     model = with_adapter(plain, cfg.model, TaskType.SEQ_CLS, lesson.seed)
-    validation = pair_rows(bench.data.validation, bench.encoder)
-    return reward_trainer(model, rows, validation, course, pad_id=bench.encoder.pad_id, arguments=arguments)
+    validation = pair_rows(data.pairs.validation, encoder)
+    if data.ratings is None:
+        return reward_trainer(model, pairs, validation, course, pad_id=encoder.pad_id, arguments=arguments)
+    held_out = rating_rows(data.ratings.validation, encoder, data.scale)
+    return score_trainer(
+        model,
+        rows,
+        course,
+        validation=validation,
+        validation_rows=[*(validation if data.learns_pairs else []), *held_out],
+        prior=data.scale.prior,
+        pad_id=encoder.pad_id,
+        arguments=arguments,
+    )
 
 
 def shift(trainer: RewardTrainer, references: Sequence[list[int]]) -> None:
@@ -146,17 +151,22 @@ def shift(trainer: RewardTrainer, references: Sequence[list[int]]) -> None:
     trainer.scorer.plain.config.reward_shift = float(trainer.score(references).double().mean())
 
 
-def assess(bench: Bench, trainer: RewardTrainer, pairs: Sequence[Preference]) -> dict[str, Any]:
-    """What becomes known of a model: quality on the test part, and its plan."""
-    rows, test = pair_rows(bench.data.test, bench.encoder), bench.data.test
+def assess(bench: Bench, trainer: RewardTrainer, lesson: Lesson) -> dict[str, Any]:
+    """What becomes known of a model: quality on the test part's pairs, and its plan."""
+    test = bench.data.pairs.test
+    rows = pair_rows(test, bench.encoder)
     quality = reward_quality(
         trainer.score([row.chosen for row in rows]).tolist(),
         trainer.score([row.rejected for row in rows]).tolist(),
         test,
-        length_rule=better_length_rule(pairs),
+        length_rule=better_length_rule(lesson.pairs or bench.data.pairs.train),
     )
     if quality:
         bench.here.say(f"{trainer.course.title}: {quality.summary}")
+    else:
+        bench.here.say(
+            f"{trainer.course.title}: no held-out pair tells how good it is; data.preferences=FILE"
+        )
     return {
         "quality": quality.as_json() if quality else None,
         "resolved": trainer.course.plan.resolved,

@@ -44,7 +44,7 @@ def run(cfg: Config) -> Manifest:
                 "end_rate": sum(row["finish"] == "eos" for row in rows) / len(rows),
                 "answers_a_prompt": stage.answers * len(policies),
             },
-            resolved=here.machine.resolved,
+            resolved=here.resolved,
             seed=cfg.seed,
         )
 

@@ -53,7 +53,7 @@ def run(cfg: Config) -> Manifest:
         return here.run.finish(
             "policy",
             metrics=metrics,
-            resolved=here.machine.resolved | plan.resolved | {"packing": len(rows) < len(train)},
+            resolved=here.resolved | plan.resolved | {"packing": len(rows) < len(train)},
             seed=cfg.seed,
             base_model=base_name,
             tokenizer_sha256=tokenizer_sha256(here.run.path / "model"),

@@ -17,27 +17,29 @@ from rlhf.data.cleaning import (
     clean_demonstrations,
     clean_preferences,
     clean_prompts,
+    clean_ratings,
     usable,
 )
 from rlhf.data.encoding import Encoder, make_encoder
-from rlhf.data.formats import to_demonstrations, to_preferences, to_prompts
+from rlhf.data.feedback import dataset_of, open_snapshot
+from rlhf.data.formats import to_demonstrations, to_preferences, to_prompts, to_ratings
 from rlhf.data.sources import local_files, read_rows
 from rlhf.data.splits import split
 from rlhf.demo import world
 from rlhf.demo.base_model import base_folder
 from rlhf.demo.raters import Rater
-from rlhf.errors import ConfigError
+from rlhf.errors import ConfigError, DataError
 from rlhf.metrics import JoinedLog, MetricsLog
 from rlhf.models.loading import context_length, load_policy, load_tokenizer
-from rlhf.records import Demonstration, Preference, Prompt
+from rlhf.records import Demonstration, Preference, Prompt, Rating
 from rlhf.runs import Artifact, Experiment, JoinedRun, Opened, Run, identity, opened
 from rlhf.training.machine import Machine, set_up_machine
 from rlhf.training.processes import Processes, join
 from rlhf.training.trackers import TrackedRun, make_trackers
 
-T = TypeVar("T", Demonstration, Preference, Prompt)
+T = TypeVar("T", Demonstration, Preference, Prompt, Rating)
 
-EMBEDDED_ROWS = {"demonstrations": 6000, "preferences": 24000, "prompts": 8000}
+EMBEDDED_ROWS = {"demonstrations": 6000, "preferences": 24000, "prompts": 8000, "scores": 0}
 MAX_LENGTH_AUTO = 1024
 READ_BY = {
     "rm": ("world",),
@@ -72,6 +74,12 @@ class Session:
     machine: Machine
     log: MetricsLog
     processes: Processes = field(default_factory=Processes)
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """For the manifest: what `auto` became on the machine, and which snapshot of feedback was read."""
+        feedback = self.cfg.data.feedback
+        return self.machine.resolved | ({"feedback": open_snapshot(feedback).recorded} if feedback else {})
 
     @property
     def console_of_bar(self) -> Console | None:
@@ -176,18 +184,31 @@ def deciding(config: dict[str, Any], data: tuple[str, ...]) -> dict[str, Any]:
     kind = config["stage"]["kind"]
     unread = {"inputs", "reward", "kl", "rollout", "world"} - set(READ_BY.get(kind, ()))
     used = {key: value for key, value in config.items() if key not in unread}
+    other = {"feedback"}  # its files count, not where they lie
     if "prompts" not in data:  # which default to the others
-        other = {"demonstrations", "preferences", "prompts"} - set(data)
-        used["data"] = {key: value for key, value in config["data"].items() if key not in other}
+        other |= {"demonstrations", "preferences", "prompts", "scores"} - set(data)
+    used["data"] = {key: value for key, value in config["data"].items() if key not in other}
     return used
 
 
 def source_of(cfg: Config, dataset: str) -> str | None:
-    """Where a dataset comes from; prompts default to those of the preferences, then of the demonstrations."""
+    """Where a dataset comes from: what is named, else the file of `data.feedback`; None where neither has it.
+
+    Prompts default to those of the preferences, then of the demonstrations, then of the scores.
+
+    Raises:
+        DataError: a snapshot is named that is none, or was changed.
+    """
     data = cfg.data
     if dataset == "prompts":
-        return data.prompts or data.preferences or data.demonstrations
-    return data.demonstrations if dataset == "demonstrations" else data.preferences
+        others = (source_of(cfg, other) for other in ("preferences", "demonstrations", "scores"))
+        return data.prompts or next((source for source in others if source), None)
+    named = {"demonstrations": data.demonstrations, "preferences": data.preferences, "scores": data.scores}
+    source = named[dataset]
+    if source is None and data.feedback is not None:
+        open_snapshot(data.feedback)
+        source = data.feedback
+    return None if source is None else dataset_of(source, dataset)
 
 
 def load_demonstrations(cfg: Config, encoder: Encoder) -> Parts[Demonstration]:
@@ -209,6 +230,17 @@ def load_preferences(cfg: Config, encoder: Encoder) -> Parts[Preference]:
         return world.preferences(count, seed, rater, gold_weights(cfg))
 
     return _parts(cfg, "preferences", embedded, to_preferences, lambda c: clean_preferences(c, encoder))
+
+
+def load_ratings(cfg: Config, encoder: Encoder, *, thumbs: bool, scores: bool) -> Parts[Rating]:
+    """Single answers with a thumb or a score, of these kinds; DataError when there are none."""
+
+    def embedded(_count: int, _seed: int) -> list[Rating]:
+        raise DataError(_nothing(cfg, "scores"))
+
+    return _parts(
+        cfg, "scores", embedded, to_ratings, lambda c: clean_ratings(c, encoder, thumbs=thumbs, scores=scores)
+    )
 
 
 def gold_weights(cfg: Config) -> dict[str, float]:
@@ -272,6 +304,8 @@ def _parts(
 ) -> Parts[T]:
     data = cfg.data
     source = source_of(cfg, dataset)
+    if source is None and data.feedback is not None:
+        raise DataError(_nothing(cfg, dataset))
     if source is None:
         count = min(data.limit or EMBEDDED_ROWS[dataset], EMBEDDED_ROWS[dataset])
         records = embedded(count, cfg.seed)
@@ -290,3 +324,12 @@ def _parts(
     }
     parts = split(cleaned.records, shares, salt="part")
     return Parts(parts["train"], parts["validation"], parts["test"], cleaned.report())
+
+
+def _nothing(cfg: Config, dataset: str) -> str:
+    """What to say where a snapshot, or a snapshot named for one dataset, holds nothing of it."""
+    where = cfg.data.feedback or getattr(cfg.data, dataset)
+    return (
+        f"{where}: nobody gave {dataset} there; name others, data.{dataset}=FILE, or export a campaign that "
+        "asks for them"
+    )

@@ -49,7 +49,7 @@ def run(cfg: Config) -> Manifest:
         return here.run.finish(
             "study",
             metrics=headlines(bench.done, learning),
-            resolved=here.machine.resolved | {name: known["resolved"] for name, known in trained(bench)},
+            resolved=here.resolved | {name: known["resolved"] for name, known in trained(bench)},
             seed=cfg.seed,
         )
 

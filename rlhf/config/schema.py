@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from rlhf.config.base import Count, Section, Tracker
 from rlhf.config.objective import KlConfig, ModelReward, Reward, RolloutConfig
 from rlhf.config.sources import DataConfig, InputsConfig, ModelConfig
-from rlhf.config.stages import HelpStage, Stage
+from rlhf.config.stages import AllStage, HelpStage, RmStage, Stage
 from rlhf.config.world import WorldConfig
 
 
@@ -33,6 +33,20 @@ class Config(Section):
     rollout: RolloutConfig = RolloutConfig()
     inputs: InputsConfig = InputsConfig()
     world: WorldConfig = WorldConfig()
+
+    @model_validator(mode="after")
+    def _single_answers_are_named(self) -> "Config":
+        rm = self.stage.rm if isinstance(self.stage, AllStage) else self.stage
+        if isinstance(rm, RmStage) and rm.objective != "pairwise" and not self._has_scores:
+            raise ValueError(
+                f"stage.objective={rm.objective} learns from single answers with a thumb or a score, and "
+                "there are none; name them, data.scores=FILE, or a snapshot of feedback, data.feedback=FOLDER"
+            )
+        return self
+
+    @property
+    def _has_scores(self) -> bool:
+        return self.data.scores is not None or self.data.feedback is not None
 
     @model_validator(mode="after")
     def _embedded_and_real_are_not_mixed_unseen(self) -> "Config":

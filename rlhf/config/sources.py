@@ -37,6 +37,13 @@ class DataConfig(Section):
     prompts: str | None = Field(
         default=None, description="file, folder or hub id; none: those of the preferences"
     )
+    scores: str | None = Field(
+        default=None, description="file, folder or hub id of single answers with a thumb or a score"
+    )
+    feedback: str | None = Field(
+        default=None,
+        description="folder that feedback_ui exported: whatever of the above is not named comes from there",
+    )
     limit: Count | None = Field(default=None, description="read at most so many rows of each dataset")
     max_length: Count | Auto = Field(
         default="auto", description="tokens of prompt and response; auto: the model's, at most 1024"
@@ -47,6 +54,15 @@ class DataConfig(Section):
         default=0.05, description="share of prompts for early stopping and checkpoints"
     )
     test_fraction: Probability = Field(default=0.05, description="share of prompts that no training sees")
+
+    @model_validator(mode="after")
+    def _feedback_is_named(self) -> "DataConfig":
+        if self.feedback is not None and not self.feedback.strip():
+            raise ValueError(
+                "feedback is not named; add the folder that `python -m feedback_ui export` made: "
+                "data.feedback=FOLDER"
+            )
+        return self
 
     @model_validator(mode="after")
     def _leaves_something_to_train_on(self) -> "DataConfig":

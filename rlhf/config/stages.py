@@ -58,9 +58,13 @@ class SftStage(TrainerStage):
 
 
 class RmStage(TrainerStage):
-    """A reward model from preference pairs."""
+    """A reward model from preference pairs, thumbs or scores."""
 
     kind: Literal["rm"] = "rm"
+    objective: Literal["pairwise", "binary", "regression", "mixed"] = Field(
+        default="pairwise",
+        description="learns from pairs, from thumbs, from scores (data.scores), or from all that there is",
+    )
     batch_size: Count = 16
     adam_eps: Positive = 1e-5
     validation_share: Probability = Field(

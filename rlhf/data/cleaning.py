@@ -1,7 +1,8 @@
 """Leaving out records that training cannot use, each reported with its place and reason.
 
 Reasons: `empty`, `identical` (both answers of a pair), `duplicate`, `over-long` (by the encoder's tokens) and
-`template` (the chat template refuses the conversation).
+`template` (the chat template refuses the conversation); of ratings also `score` and `thumb`, where the other
+is learnt from.
 """
 
 from collections.abc import Callable, Hashable
@@ -9,12 +10,20 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rlhf.data.problems import Converted, Problem, usable
 from rlhf.errors import DataError
-from rlhf.records import Demonstration, Preference, Prompt
+from rlhf.records import Demonstration, Preference, Prompt, Rating
 
 if TYPE_CHECKING:
     from rlhf.data.encoding import Encoder
 
-__all__ = ["Converted", "Problem", "clean_demonstrations", "clean_preferences", "clean_prompts", "usable"]
+__all__ = [
+    "Converted",
+    "Problem",
+    "clean_demonstrations",
+    "clean_preferences",
+    "clean_prompts",
+    "clean_ratings",
+    "usable",
+]
 
 T = TypeVar("T")
 Fault = tuple[str, str]
@@ -48,6 +57,27 @@ def clean_preferences(converted: Converted[Preference], encoder: "Encoder") -> C
         fields = repr(sorted(record.prompt.fields.items()))
         judged = record.probability, record.margin, record.weight
         return record.prompt.key, record.chosen, record.rejected, *judged, fields
+
+    return _clean(converted, fault, same)
+
+
+def clean_ratings(
+    converted: Converted[Rating], encoder: "Encoder", *, thumbs: bool, scores: bool
+) -> Converted[Rating]:
+    """Those of the kinds that are asked for, not empty, that fit `max_length`, each once.
+
+    Two people who rate one answer alike, each in a row with their name or time, both count.
+    """
+
+    def fault(record: Rating) -> Fault | None:
+        if not (thumbs if record.is_thumb else scores):
+            kind, learns = ("thumb", "binary") if record.is_thumb else ("score", "regression")
+            return kind, f"stage.objective={learns} learns from a {kind}, and mixed from both"
+        return _empty(completion=record.completion) or _too_long(encoder, record.prompt, record.completion)
+
+    def same(record: Rating) -> Hashable:
+        fields = repr(sorted(record.prompt.fields.items()))
+        return record.prompt.key, record.completion, record.value, record.is_thumb, record.weight, fields
 
     return _clean(converted, fault, same)
 

@@ -4,6 +4,7 @@ A row that cannot be used becomes a `Problem`; where no row can, `DataError` say
 accepted.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -34,7 +35,7 @@ from rlhf.data.prompts import (
 from rlhf.data.scored import Scored, pair_scored
 from rlhf.data.sources import Rows
 from rlhf.errors import DataError
-from rlhf.records import Demonstration, Preference, Prompt
+from rlhf.records import Demonstration, Preference, Prompt, Rating
 
 T = TypeVar("T")
 
@@ -46,6 +47,7 @@ PREFERENCES = (
     "prompt + completion + score (or label)",
 )
 PAIR = frozenset({"chosen", "rejected", "margin", "weight", "probability"})
+RATINGS = ("prompt + completion + score", "prompt + completion + label (a thumb)")
 PROMPTS = ("prompt", "instruction", "messages", "conversations", "chosen + rejected")
 
 
@@ -77,6 +79,12 @@ def to_preferences(rows: Rows) -> Converted[Preference]:
         converted.problems + pairs.problems,
     )
     return _some(both, rows, "preferences", PREFERENCES)
+
+
+def to_ratings(rows: Rows) -> Converted[Rating]:
+    """Single answers with a thumb or a score, one a row. Raises `DataError` where no row gives one."""
+    converted = _convert(rows, lambda row, place: [_rating(row)])
+    return _some(converted, rows, "ratings", RATINGS)
 
 
 def to_prompts(rows: Rows) -> Converted[Prompt]:
@@ -189,12 +197,35 @@ def _is_scored(row: Row) -> bool:
 
 def _scored(row: Row, place: str) -> Scored:
     column = "score" if has(row, "score") else "label"
-    if row[column] == "":
-        raise RowError("empty", f"{column} is empty")
+    score = _given(row, column)
     content, used = _prompt_column(row)
     content, said = answers(content, row, "completion")
     prompt = make_prompt(content, row, used | {"completion", column})
-    return Scored(prompt, said[0], number(row, column, 0.0), place)
+    return Scored(prompt, said[0], score, place)
+
+
+def _rating(row: Row) -> Rating:
+    """A thumb's `probability` is that its label is right."""
+    if not _is_scored(row):
+        raise _missing(row, RATINGS)
+    content, used = _prompt_column(row)
+    content, said = answers(content, row, "completion")
+    prompt = make_prompt(content, row, used | {"completion", "score", "label", "weight", "probability"})
+    weight = number(row, "weight", 1.0, 0.0)
+    if has(row, "score"):
+        return Rating(prompt, said[0], _given(row, "score"), is_thumb=False, weight=weight)
+    up = _given(row, "label", 0.0, 1.0)
+    if up not in (0.0, 1.0):
+        raise RowError("value", f"label is {up:g}; a thumb is 0 or 1, and what lies between is a score")
+    right = number(row, "probability", 1.0, 0.0, 1.0)
+    return Rating(prompt, said[0], right if up else 1.0 - right, is_thumb=True, weight=weight)
+
+
+def _given(row: Row, column: str, low: float = -math.inf, high: float = math.inf) -> float:
+    """A number that has to be there."""
+    if row[column] == "":
+        raise RowError("empty", f"{column} is empty")
+    return number(row, column, 0.0, low, high)
 
 
 def _prompt(row: Row) -> Prompt:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rlhf.data.problems import Converted, Problem
-from rlhf.records import Preference, Prompt
+from rlhf.records import Preference, Prompt, Rating
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,4 +43,20 @@ def pair_scored(scored: Sequence[Scored]) -> Converted[Preference]:
                 Preference(better.prompt, better.answer, worse.answer, weight=1 / len(pairs))
             )
             result.places.append(f"{better.place} and {worse.place}")
+    return result
+
+
+def pair_ratings(ratings: Sequence[Rating]) -> Converted[Preference]:
+    """The pairs of `pair_scored` within thumbs and within scores, which are not compared with one another."""
+    result: Converted[Preference] = Converted([], [])
+    for is_thumb in (True, False):
+        alike = [
+            Scored(rating.prompt, rating.completion, rating.value, f"rating {number}")
+            for number, rating in enumerate(ratings, start=1)
+            if rating.is_thumb == is_thumb
+        ]
+        pairs = pair_scored(alike)
+        result.records.extend(pairs.records)
+        result.places.extend(pairs.places)
+        result.problems.extend(pairs.problems)
     return result

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from rlhf.errors import ConfigError
-from rlhf.records import Demonstration, Preference, Prompt
+from rlhf.records import Demonstration, Preference, Prompt, Rating
 
 T = TypeVar("T")
 GROUP = "group"
@@ -54,7 +54,7 @@ def _prompt_key(record: object) -> str:
     if isinstance(record, Demonstration):
         # raw text has no prompt: its own words stand in, or all of it would fall into one part
         return _group_of(record.prompt if record.prompt.content else Prompt(record.completion))
-    if isinstance(record, Preference):
+    if isinstance(record, Preference | Rating):
         return _group_of(record.prompt)
     raise TypeError(f"{type(record).__name__} has no prompt: hand in a key")
 

@@ -6,7 +6,7 @@ answers of a pair go through the model in one batch, and the score is read by ma
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from peft import PeftModel
@@ -21,6 +21,8 @@ from rlhf.models.reward_model import sequence_scores
 from rlhf.records import Preference
 from rlhf.training.course import Course, one_gpu
 from rlhf.training.trainer import RunTrainer
+
+R = TypeVar("R")
 
 LOOK_TOKENS = 8192  # in a batch that is only scored
 
@@ -93,16 +95,16 @@ class Scorer(nn.Module):
         return sequence_scores(self.plain, ids_BS, mask_BS)
 
 
-class InOrder(Dataset[PairRow]):
+class InOrder(Dataset[R]):
     """Rows in the order of training."""
 
-    def __init__(self, rows: Sequence[PairRow], order: Sequence[int]) -> None:
+    def __init__(self, rows: Sequence[R], order: Sequence[int]) -> None:
         self._rows, self._order = rows, order
 
     def __len__(self) -> int:
         return len(self._order)
 
-    def __getitem__(self, index: int) -> PairRow:
+    def __getitem__(self, index: int) -> R:
         return self._rows[self._order[index]]
 
 
