@@ -102,7 +102,7 @@ def write_pairs(prompts: Path, pairs: Path, count: int = 128) -> None:
 
 
 def peak_bytes(words: Sequence[str], threads: int) -> float:
-    """The most resident memory that a command held.
+    """The most resident memory that a command held, or this process when it started it: so no torch here.
 
     Raises:
         RuntimeError: it failed; with the end of what it said.
