@@ -30,9 +30,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "feedback_ui")]
-
-from stores import postgres_server  # noqa: E402
+sys.path.insert(0, str(ROOT))
 
 from feedback_ui.database import Database, open_database  # noqa: E402
 from feedback_ui.form import Form  # noqa: E402
@@ -43,6 +41,7 @@ from feedback_ui.service.campaigns import Plan, create_campaign  # noqa: E402
 from feedback_ui.service.claims import next_task  # noqa: E402
 from feedback_ui.service.importing import import_rows  # noqa: E402
 from feedback_ui.service.judgements import submit  # noqa: E402
+from scripts.measuring.postgres import postgres_server  # noqa: E402
 
 HUMAN_S = 5.0
 LIMIT_MS = 500.0

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from feedback_ui.database import Database
 from feedback_ui.errors import NotAllowed, NotFound
+from feedback_ui.form import check_storable
 from feedback_ui.schema import Assignment, Audit, Campaign, Rater, Role
 
 
@@ -44,6 +45,7 @@ def campaign_named(session: Session, campaign: UUID | str) -> Campaign:
     if isinstance(campaign, UUID):
         found = session.get(Campaign, campaign)
     else:
+        check_storable(campaign, "the campaign's name")
         found = session.scalar(select(Campaign).where(Campaign.name == campaign))
     if found is None:
         names = ", ".join(session.scalars(select(Campaign.name).order_by(Campaign.name).limit(20)))

@@ -30,6 +30,7 @@ MAX_FAILURES = 10
 """Failed sign-ins for one name within `FAILURES_WITHIN`; then that name waits."""
 FAILURES_WITHIN = timedelta(minutes=15)
 LOCAL_NAME = "me"
+_WRONG = "name or password is wrong"
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,10 @@ def sign_in(db: Database, name: str, password: str) -> str:
         NotAllowed: one of them is wrong, which of the two is not told; or too many failures of late.
     """
     name = name.strip()
+    try:
+        check_storable(name, "the name")
+    except InvalidFeedback:
+        raise NotAllowed(_WRONG) from None
 
     def look(session: Session) -> tuple[str | None, UUID | None, int]:
         rater = session.scalar(select(Rater).where(Rater.name == name, Rater.disabled.is_(None)))
@@ -134,9 +139,8 @@ def sign_in(db: Database, name: str, password: str) -> str:
         raise NotAllowed(f"too many failed sign-ins for this name; try again in {minutes} minutes")
     right = _matches(hashed or _no_password(), password)
     if not right or hashed is None or rater_id is None:
-        if "\x00" not in name:
-            db.write(lambda session: note(session, db, OPERATOR, "sign-in-failed", name))
-        raise NotAllowed("name or password is wrong")
+        db.write(lambda session: note(session, db, OPERATOR, "sign-in-failed", name))
+        raise NotAllowed(_WRONG)
     token = secrets.token_urlsafe(32)
     db.write(lambda session: _add_token(session, db, rater_id, "session", token, SESSION))
     return token

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from feedback_ui.database import Database
-from feedback_ui.errors import Conflict, InvalidFeedback
+from feedback_ui.errors import Conflict, InvalidFeedback, NotFound
 from feedback_ui.form import Form, check_storable
 from feedback_ui.schema import Campaign, CampaignStatus, Guideline
 from feedback_ui.service.access import Actor, campaign_named, note, require_manager, require_rater
@@ -167,6 +167,22 @@ def campaign_info(db: Database, actor: Actor, campaign: UUID | str) -> CampaignI
         if actor.role != "manager":
             require_rater(session, actor)
         return _info(session, campaign_named(session, campaign))
+
+    return db.read(work)
+
+
+def guidelines(db: Database, actor: Actor, campaign: UUID | str, version: int) -> str:
+    """The text of one version, such as that of an old judgement. Raises NotFound."""
+
+    def work(session: Session) -> str:
+        if actor.role != "manager":
+            require_rater(session, actor)
+        row = campaign_named(session, campaign)
+        query = select(Guideline.text).where(Guideline.campaign_id == row.id, Guideline.version == version)
+        found = session.scalar(query)
+        if found is None:
+            raise NotFound(f"the campaign {row.name!r} has no guidelines of version {version}")
+        return found
 
     return db.read(work)
 

@@ -26,6 +26,7 @@ from feedback_ui.service.access import Actor, campaign_named, own_assignment, re
 from feedback_ui.service.campaigns import form_of, guideline_version
 
 MAX_DRAFT = 1_000_000  # characters of JSON
+_AT_ONCE = 50  # expired leases that one claim takes back
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,9 @@ def next_task(
         Conflict: the campaign is paused or closed.
     """
     chance = rng or random.SystemRandom()
-    found = db.read(lambda session: _open_campaign(session, campaign))
-    _release_expired(db, found)
+    found, due = db.read(lambda session: _looked_up(session, db, campaign))
+    for assignment_id in due:
+        _release_expired(db, found, assignment_id)
 
     def work(session: Session) -> Task | None:
         rater = require_rater(session, actor)
@@ -90,7 +92,7 @@ def heartbeat(db: Database, actor: Actor, assignment_id: UUID) -> bool:
     def work(session: Session) -> bool:
         assignment = locked(session, own_assignment(session, actor, assignment_id))
         campaign = session.get_one(Campaign, assignment.campaign_id)
-        if assignment.status == "released" and campaign.status == "open":
+        if assignment.status == "released" and campaign.status != "closed":
             if _own(session, campaign.id, assignment.rater_id, Assignment.status == "held"):
                 return False
             return take_slot(session, db, assignment)
@@ -177,11 +179,14 @@ def task_of(session: Session, db: Database, campaign: Campaign, assignment: Assi
     )
 
 
-def _open_campaign(session: Session, campaign: UUID | str) -> Campaign:
+def _looked_up(session: Session, db: Database, campaign: UUID | str) -> tuple[Campaign, list[UUID]]:
+    """The campaign, which must be open, and its assignments whose lease wants looking at."""
     found = campaign_named(session, campaign)
     if found.status != "open":
         raise Conflict(f"the campaign {found.name!r} is {found.status}; ask its manager to open it")
-    return found
+    due = (Assignment.lease_until <= db.now()) | (Assignment.lease_until > _lease_from_now(db, found))
+    query = select(Assignment.id).where(Assignment.campaign_id == found.id, Assignment.status == "held", due)
+    return found, [*session.scalars(query.limit(_AT_ONCE))]
 
 
 def _own(
@@ -252,7 +257,7 @@ def assign(
         shown=shown,
         guideline_version=guideline_version(session, campaign.id),
         given=db.now(),
-        lease_until=db.now() + timedelta(seconds=campaign.lease_s),
+        lease_until=_lease_from_now(db, campaign),
         draft=None,
         revision=0,
     )
@@ -269,31 +274,29 @@ def _free_slot(session: Session, item: Item) -> int:
 
 
 def _renewed(db: Database, campaign: Campaign, assignment: Assignment) -> Assignment:
-    assignment.lease_until = db.now() + timedelta(seconds=campaign.lease_s)
+    assignment.lease_until = _lease_from_now(db, campaign)
     return assignment
 
 
-def _release_expired(db: Database, campaign: Campaign) -> None:
-    """Take back the slots whose lease ran out.
+def _lease_from_now(db: Database, campaign: Campaign) -> datetime:
+    return db.now() + timedelta(seconds=campaign.lease_s)
+
+
+def _release_expired(db: Database, campaign: Campaign, assignment_id: UUID) -> None:
+    """Take back a slot whose lease ran out.
 
     A lease that ends later than one given now would was given before the clock was set back: it is cut to one
     lease from now, so that neither its holder loses it nor the others wait for long.
     """
-    now = db.now()
-    latest = now + timedelta(seconds=campaign.lease_s)
-    held = (Assignment.campaign_id == campaign.id, Assignment.status == "held")
-    due = select(Assignment.id).where(
-        *held, (Assignment.lease_until <= now) | (Assignment.lease_until > latest)
-    )
-    ids = db.read(lambda session: session.scalars(due.limit(50)).all())
 
-    def work(session: Session, assignment_id: UUID) -> None:
-        assignment = locked(session, session.get_one(Assignment, assignment_id))
-        if assignment.status == "held" and assignment.lease_until <= now:
+    def work(session: Session) -> None:
+        assignment = session.get(Assignment, assignment_id)
+        if assignment is None or locked(session, assignment).status != "held":
+            return
+        if assignment.lease_until <= db.now():
             give_up_slot(session, assignment)
             assignment.status = "released"
-        elif assignment.status == "held":
-            assignment.lease_until = min(assignment.lease_until, latest)
+        else:
+            assignment.lease_until = min(assignment.lease_until, _lease_from_now(db, campaign))
 
-    for assignment_id in ids:
-        db.write(lambda session, own=assignment_id: work(session, own), idempotent=True)
+    db.write(work, idempotent=True)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from feedback_ui.database import Database
 from feedback_ui.errors import Conflict, InvalidFeedback
-from feedback_ui.form import Given, check_storable, parse_given
+from feedback_ui.form import MAX_TEXT, Given, check_storable, parse_given
 from feedback_ui.schema import Action, Assignment, Campaign, Judgement
 from feedback_ui.service.access import Actor, own_assignment
 from feedback_ui.service.campaigns import form_of, guideline_version
@@ -63,6 +63,8 @@ def skip(
     if reason not in SKIP_REASONS:
         raise InvalidFeedback(f"skip for one of {', '.join(SKIP_REASONS)}, not {reason!r}")
     check_storable(text, "the reason")
+    if len(text) > MAX_TEXT:
+        raise InvalidFeedback(f"the reason is longer than {MAX_TEXT:,} characters")
     content = {"skip": reason, **({"reason": text} if text else {})}
     return _take(db, actor, assignment_id, "skip", content, key=key)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from people import campaign, judge_all, rater
-from stores import Server, postgres_server
 
 from feedback_ui.database import Database, open_database
+from scripts.measuring.postgres import Server, postgres_server
 
 
 class Clock:

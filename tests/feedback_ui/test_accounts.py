@@ -14,12 +14,14 @@ from feedback_ui.schema import Base, Item, Judgement, Rater, Token
 from feedback_ui.service import accounts as own
 from feedback_ui.service.access import OPERATOR
 from feedback_ui.service.adjudication import adjudicate, disputes
-from feedback_ui.service.campaigns import create_campaign, set_guidelines, set_status
+from feedback_ui.service.audit import audit_log, snapshots_taken
+from feedback_ui.service.campaigns import create_campaign, guidelines, set_guidelines, set_status
 from feedback_ui.service.claims import next_task
 from feedback_ui.service.erasure import erase_rater
 from feedback_ui.service.importing import import_rows
 from feedback_ui.service.past import my_last
 from feedback_ui.service.progress import all_progress, campaign_progress, my_progress
+from feedback_ui.service.quality import quality
 from feedback_ui.service.snapshot import snapshot
 
 PASSWORD = "correct horse 电池"
@@ -140,7 +142,7 @@ def test_names_that_no_database_takes(db: Database, name: str) -> None:
 
 
 def test_a_hostile_name_signs_in_nobody_and_breaks_nothing(db: Database) -> None:
-    for name in ("a\x00", "x" * 5000, "' OR 1=1 --"):
+    for name in ("a\x00", "\ud800", "x" * 5000, "' OR 1=1 --"):
         with pytest.raises(NotAllowed):
             own.sign_in(db, name, PASSWORD)
 
@@ -176,6 +178,9 @@ def test_what_is_a_managers_is_refused_to_raters(db: Database, tmp_path) -> None
         lambda: campaign_progress(db, a, name),
         lambda: all_progress(db, a),
         lambda: disputes(db, a, name),
+        lambda: quality(db, a, name),
+        lambda: audit_log(db, a),
+        lambda: snapshots_taken(db, a, name),
         lambda: adjudicate(db, a, item, {"strength": 1}, key="k"),
         lambda: snapshot(db, name, tmp_path / "out", actor=a),
     ):
@@ -235,3 +240,24 @@ def test_erasure_removes_judgements_and_has_others_judge(db: Database) -> None:
     assert campaign_progress(db, OPERATOR, name).complete == 3
     with db.engine.connect() as connection:
         assert connection.execute(text("SELECT min(free), max(free) FROM item")).one() == (0, 0)
+
+
+def test_who_did_what_is_written_down(db: Database, tmp_path) -> None:
+    name = campaign(db, 1)
+    boss = rater(db, "boss", role="manager")
+    judge_all(db, boss, name)
+    set_guidelines(db, boss, name, "second")
+    taken = snapshot(db, name, tmp_path / "out", actor=boss)
+    lines = audit_log(db, boss)
+    assert [(line.actor, line.action) for line in lines] == [
+        ("boss", "export"),
+        ("boss", "guidelines"),
+        ("operator", "add-rater"),
+        ("operator", "import"),
+        ("operator", "create-campaign"),
+    ]
+    assert lines[0].detail["sha256"] == taken.sha256
+    assert [one.sha256 for one in snapshots_taken(db, boss, name)] == [taken.sha256]
+    assert [guidelines(db, boss, name, version) for version in (1, 2)] == ["Be kind. 请善待他人。", "second"]
+    with pytest.raises(NotFound, match="version 3"):
+        guidelines(db, boss, name, 3)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from people import campaign, judge_all, pairs, prefer_good, rater
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from stores import wait_until
+from waiting import wait_until
 
 from feedback_ui.database import Database
 from feedback_ui.errors import Conflict

@@ -9,13 +9,13 @@ import pytest
 from people import campaign, judge_all, pairs, rater
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
-from stores import Server
 
 from feedback_ui.database import Database, open_database, parse_place
 from feedback_ui.errors import StoreError
 from feedback_ui.schema import Judgement, Rater
 from feedback_ui.service.access import OPERATOR
 from feedback_ui.service.importing import import_rows
+from scripts.measuring.postgres import Server
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
-from stores import Server
 
 from feedback_ui.database import Database, open_database
 from feedback_ui.errors import StoreError
 from feedback_ui.schema import Base, Rater
+from scripts.measuring.postgres import Server
 
 
 def test_migrations_make_the_schema_of_the_models(db: Database) -> None:

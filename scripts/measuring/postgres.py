@@ -1,12 +1,11 @@
-"""Stores for the tests: SQLite files, and databases on a PostgreSQL server of the tests' own."""
+"""A PostgreSQL server of one's own for as long as a test or a measurement lasts."""
 
 import os
 import pwd
 import shutil
 import subprocess
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -56,7 +55,7 @@ def binaries() -> Path | None:
 
 
 @contextmanager
-def postgres_server() -> Iterator[Server | None]:
+def postgres_server() -> Generator[Server | None]:
     """A server for as long as this lasts; None where the binaries are absent."""
     where = binaries()
     if where is None:
@@ -80,11 +79,3 @@ def postgres_server() -> Iterator[Server | None]:
         if (folder / "data" / "postmaster.pid").exists():
             server.control("-m", "immediate", "stop")
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def wait_until(told, within_s: float = 120.0) -> None:
-    """Wait for something that another thread or process brings about."""
-    end = time.monotonic() + within_s
-    while not told():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.02)
