@@ -132,7 +132,8 @@ def make_trainer(bench: Bench, name: str, lesson: Lesson, done: dict[str, Any]) 
     validation = pair_rows(data.pairs.validation, encoder)
     if data.ratings is None:
         return reward_trainer(model, pairs, validation, course, pad_id=encoder.pad_id, arguments=arguments)
-    held_out = rating_rows(data.ratings.validation, encoder, data.scale)
+    known = [rating for rating in data.ratings.validation if data.scale.knows(rating)]
+    held_out = rating_rows(known, encoder, data.scale)
     return score_trainer(
         model,
         rows,

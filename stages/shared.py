@@ -21,7 +21,7 @@ from rlhf.data.cleaning import (
     usable,
 )
 from rlhf.data.encoding import Encoder, make_encoder
-from rlhf.data.feedback import dataset_of, open_snapshot
+from rlhf.data.feedback import dataset_of, is_snapshot, open_snapshot
 from rlhf.data.formats import to_demonstrations, to_preferences, to_prompts, to_ratings
 from rlhf.data.sources import local_files, read_rows
 from rlhf.data.splits import split
@@ -201,8 +201,12 @@ def source_of(cfg: Config, dataset: str) -> str | None:
     """
     data = cfg.data
     if dataset == "prompts":
-        others = (source_of(cfg, other) for other in ("preferences", "demonstrations", "scores"))
-        return data.prompts or next((source for source in others if source), None)
+        holders = ("preferences", "demonstrations", "scores")
+        if data.prompts and not is_snapshot(data.prompts):
+            return data.prompts
+        if data.prompts:
+            return next((file for name in holders if (file := dataset_of(data.prompts, name))), None)
+        return next((source for name in holders if (source := source_of(cfg, name))), None)
     named = {"demonstrations": data.demonstrations, "preferences": data.preferences, "scores": data.scores}
     source = named[dataset]
     if source is None and data.feedback is not None:
@@ -304,7 +308,7 @@ def _parts(
 ) -> Parts[T]:
     data = cfg.data
     source = source_of(cfg, dataset)
-    if source is None and data.feedback is not None:
+    if source is None and (data.feedback or getattr(data, dataset)):
         raise DataError(_nothing(cfg, dataset))
     if source is None:
         count = min(data.limit or EMBEDDED_ROWS[dataset], EMBEDDED_ROWS[dataset])
@@ -328,7 +332,7 @@ def _parts(
 
 def _nothing(cfg: Config, dataset: str) -> str:
     """What to say where a snapshot, or a snapshot named for one dataset, holds nothing of it."""
-    where = cfg.data.feedback or getattr(cfg.data, dataset)
+    where = getattr(cfg.data, dataset) or cfg.data.feedback
     return (
         f"{where}: nobody gave {dataset} there; name others, data.{dataset}=FILE, or export a campaign that "
         "asks for them"

@@ -39,8 +39,12 @@ class Scale:
         """Log-odds of a thumb up."""
         return 0.0 if self.thumbs_up is None else math.log(self.thumbs_up / (1.0 - self.thumbs_up))
 
+    def knows(self, rating: Rating) -> bool:
+        """Whether there were ratings of this kind to make the scale from."""
+        return (self.thumbs_up if rating.is_thumb else self.score_mean) is not None
+
     def target(self, rating: Rating) -> float:
-        """A thumb's probability as it is, a score in deviations from the mean."""
+        """A thumb's probability as it is, a score in deviations from the mean; of a kind that it knows."""
         if rating.is_thumb:
             return rating.value
         assert self.score_mean is not None

@@ -109,9 +109,9 @@ def test_a_thumb_of_several_minds_is_learnt_as_log_odds(tmp_path: Path) -> None:
     answer = [1, 2, GOOD]
     four = [RatingRow(answer, float(up), True) for up in (1, 1, 1, 0)]
     trainer = trained(tmp_path / "a", four, max_steps=150)
-    assert trainer.score([answer]).item() == pytest.approx(math.log(3), abs=0.02)
+    assert trainer.score([answer]).item() == pytest.approx(math.log(3), abs=0.05)
     trainer = trained(tmp_path / "b", [RatingRow(answer, 0.75, True)], max_steps=150, prior=math.log(3) - 1)
-    assert trainer.score([answer]).item() == pytest.approx(1.0, abs=0.02)
+    assert trainer.score([answer]).item() == pytest.approx(1.0, abs=0.05)
 
 
 def test_scores_are_learnt_as_they_are(tmp_path: Path) -> None:
@@ -159,6 +159,8 @@ def test_the_scale_by_hand() -> None:
     assert scale.score_deviation == pytest.approx(math.sqrt(8) / 3)
     assert scale.target(scores[0]) == pytest.approx(-math.sqrt(2))
     assert scale.target(thumbs[0]) == 1.0
+    assert scale.knows(thumbs[0])
+    assert not scale_of(thumbs).knows(scores[0])
     assert scale_of([]) == Scale(None, None, None)
     assert Scale(None, None, None).prior == 0.0
 
