@@ -1,6 +1,7 @@
 """The manager's figures, from votes whose figures are known by hand."""
 
 import math
+import random
 
 import pytest
 from people import campaign, pairs, rater
@@ -17,8 +18,9 @@ from feedback_ui.service.quality import quality
 def judge(db: Database, name: str, own: str, said: list[str], active_s: float = 10.0) -> None:
     """A rater gives these in turn: good, bad, tie, left."""
     actor = rater(db, own)
+    rng = random.Random(own)
     for word in said:
-        task = next_task(db, actor, name)
+        task = next_task(db, actor, name, rng=rng)
         good = 0 if task.answers[0].startswith("good") else 1
         place = {"good": good, "bad": 1 - good, "left": 0}.get(word)
         strength = 0 if place is None else 2 if place == 1 else -2
