@@ -16,7 +16,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -25,6 +25,7 @@ from rlhf.serving.answering import AnswerError, Answers, Piece, Served
 from rlhf.serving.requests import Asked, ChatRequest, RequestError, TextRequest, parse_request
 
 BODY_TIMEOUT_S = 30.0
+CLIENT_GONE = 499  # nobody reads it
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 KINDS = {400: "invalid_request_error", 401: "authentication_error", 404: "not_found_error"}
 Handler = Callable[[Request], Awaitable[Response]]
@@ -107,7 +108,8 @@ class _Endpoint:
         shape = _Shape(what, served.name, answers)
         if asked.stream:
             return StreamingResponse(_events(asked, answers, shape), media_type="text/event-stream")
-        return JSONResponse(shape.whole(await _unless_gone(request, answers)))
+        pieces = await _unless_gone(request, answers)
+        return Response(status_code=CLIENT_GONE) if pieces is None else JSONResponse(shape.whole(pieces))
 
     def _named(self, name: str | None) -> Served:
         """The policy of this name; where there is only one, a request need not name it."""
@@ -216,8 +218,8 @@ async def _events(asked: Asked, answers: Answers, shape: _Shape) -> AsyncIterato
     yield "data: [DONE]\n\n"
 
 
-async def _unless_gone(request: Request, answers: Answers) -> list[Piece]:
-    """All pieces; where the client goes away meanwhile, decoding ends with it."""
+async def _unless_gone(request: Request, answers: Answers) -> list[Piece] | None:
+    """All pieces; None where the client goes away meanwhile, and decoding ends with it."""
 
     async def collect() -> list[Piece]:
         return [piece async for piece in answers.pieces()]
@@ -229,9 +231,7 @@ async def _unless_gone(request: Request, answers: Answers) -> list[Piece]:
     working, watching = asyncio.create_task(collect()), asyncio.create_task(gone())
     try:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
+        return working.result() if working.done() else None
     finally:
         watching.cancel()
         working.cancel()
