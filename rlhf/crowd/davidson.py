@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import spsolve
+from scipy.sparse.linalg import splu
 
 from rlhf.crowd.judgements import Floats, Ints
 
@@ -52,7 +52,9 @@ def maximum(cells: Cells, counts_C3: Floats, start: Floats, tolerance: float = 1
     """
     x, (value, gradient, information) = start, _look(cells, counts_C3, start)
     for _ in range(MAX_STEPS):
-        step = np.atleast_1d(spsolve(information, gradient)) if len(x) else x
+        step: Floats = splu(information).solve(gradient) if len(x) else x
+        if np.abs(step).max(initial=0.0) < tolerance:
+            return Mode(x, value, converged=True)
         size = 1.0
         found = _look(cells, counts_C3, x + step)
         while found[0] < value and size > 0.5**MAX_HALVINGS:
@@ -61,8 +63,6 @@ def maximum(cells: Cells, counts_C3: Floats, start: Floats, tolerance: float = 1
         if found[0] < value:  # no step so small that it leads up: at the top but for rounding
             return Mode(x, value, converged=True)
         x, (value, gradient, information) = x + size * step, found
-        if np.abs(size * step).max(initial=0.0) < tolerance:
-            return Mode(x, value, converged=True)
     return Mode(x, value, converged=False)
 
 

@@ -18,10 +18,9 @@ from scipy.special import expit, logit, logsumexp, xlogy
 from rlhf.crowd.intervals import Interval, normal_quantile
 from rlhf.crowd.judgements import Floats, Judgement, Label, Table, tabulate
 from rlhf.crowd.majority import Ties, votes
-from rlhf.crowd.pooling import pooled_prior
+from rlhf.crowd.pooling import WEAK_PRIOR, pooled_prior
 
 SkillPrior = tuple[float, float] | Literal["pooled"]
-WEAK_PRIOR = (2.0, 1.0)  # pseudo-judgements, right and wrong
 NEVER_SURE = 1e-10  # skills and class shares stay so far from 0 and 1
 SMALLEST_INFORMATION = 1e-9
 
@@ -31,8 +30,8 @@ class DawidSkene:
     """What the votes say. `posterior[item][label]` sums to 1 over the labels.
 
     `skills[rater]` is the probability of being right, with its interval; `skill_prior` the
-    pseudo-judgements, right and wrong, that were used. `objective` is the log-likelihood plus the log prior
-    of the skills (without its constant) at each iteration, in nats; it never falls.
+    pseudo-judgements, right and wrong, that were used. `objective` is the log-likelihood plus the log priors
+    of skills and class shares (without constants) at each iteration, in nats; it never falls.
     """
 
     labels: tuple[Label, ...]
@@ -56,6 +55,7 @@ def dawid_skene(
     ties: Ties = "class",
     class_prior: Mapping[Label, float] | None = None,
     known: Mapping[str, Label] | None = None,
+    class_pseudo: float = 5.0,
     skill_prior: SkillPrior = "pooled",
     level: float = 0.95,
     tolerance: float = 1e-9,
@@ -71,11 +71,14 @@ def dawid_skene(
             a near tie is the item's difficulty.
         class_prior: each class's share, where it is known (0.5 and 0.5 where chance decides which response
             stands first); estimated by default.
+        class_pseudo: items of each class that are added in thought where class shares are estimated. Without
+            any, a handful of items ends with all in one class, against the votes.
         known: what is true of some items (gold keys): their posterior is certain, and raters learn from it.
         skill_prior: pseudo-judgements, right and wrong. More right than wrong says that most raters mean
             well, without which "all are right" and "all are wrong" are the same data with the classes
             swapped, and keeps a rater of few votes from certainty. "pooled" fits with a weak one, (2, 1),
-            and then again with what these raters have in common (pooling.py). (0, 0) is maximum likelihood.
+            and then again with what these raters have in common (pooling.py). (0, 0), with no class_pseudo,
+            is maximum likelihood.
         level: of the skills' intervals: normal on the scale of log-odds, from the observed information
             (Louis 1982), which counts that the truth is not known.
 
@@ -88,11 +91,11 @@ def dawid_skene(
     start_NK, classes = votes(table, tie, ties)
     if len(classes) < 2:
         raise ValueError(f"skills need two classes at least; these are {list(classes)}: name all by labels=")
-    model = _Model(_decided(table, classes), class_prior, known or {})
+    model = _Model(_decided(table, classes), class_prior, class_pseudo, known or {})
     prior = WEAK_PRIOR if skill_prior == "pooled" else skill_prior
     fit = _maximum(model, start_NK, prior, tolerance, max_iterations)
-    if skill_prior == "pooled" and (pooled := pooled_prior(fit.skill_R, model.deviation_of_log_odds(fit))):
-        prior = pooled
+    if skill_prior == "pooled":
+        prior = pooled_prior(fit.skill_R, model.deviation_of_log_odds(fit))
         fit = _maximum(model, start_NK, prior, tolerance, max_iterations)
     away_R = normal_quantile(level) * model.deviation_of_log_odds(fit)
     bounds_R2 = np.stack([expit(logit(fit.skill_R) - away_R), expit(logit(fit.skill_R) + away_R)], axis=1)
@@ -157,9 +160,14 @@ class _Model:
     """The two steps of EM, and the information in the data at the end."""
 
     def __init__(
-        self, table: Table, class_prior: Mapping[Label, float] | None, known: Mapping[str, Label]
+        self,
+        table: Table,
+        class_prior: Mapping[Label, float] | None,
+        class_pseudo: float,
+        known: Mapping[str, Label],
     ) -> None:
         self.table = table
+        self.pseudo = 0.0 if class_prior is not None else class_pseudo
         self.num_classes = len(table.labels)
         self.share_K = None if class_prior is None else _shares(class_prior, table.labels)
         self.possible_NK = np.ones((len(table.items), len(table.labels)), dtype=bool)
@@ -185,7 +193,8 @@ class _Model:
         joint_NK = np.where(self.possible_NK, joint_NK, -np.inf)
         evidence_N: Floats = np.asarray(logsumexp(joint_NK, axis=1))
         prior_R = xlogy(prior[0], skill_R) + xlogy(prior[1], 1 - skill_R)
-        return np.exp(joint_NK - evidence_N[:, None]), float(evidence_N.sum() + prior_R.sum())
+        value = evidence_N.sum() + prior_R.sum() + xlogy(self.pseudo, share_K).sum()
+        return np.exp(joint_NK - evidence_N[:, None]), float(value)
 
     def maximise(self, posterior_NK: Floats, prior: tuple[float, float]) -> tuple[Floats, Floats]:
         """The skills [raters] and class shares [classes] that fit a posterior best."""
@@ -194,7 +203,10 @@ class _Model:
         agreed_R = np.bincount(table.rater_J, agreed_J, minlength=num_raters) + prior[0]
         judged_R = np.bincount(table.rater_J, minlength=num_raters) + sum(prior)
         skill_R = np.divide(agreed_R, judged_R, out=np.full(num_raters, 0.5), where=judged_R > 0)
-        share_K = posterior_NK.mean(axis=0) if self.share_K is None else self.share_K
+        share_K = self.share_K
+        if share_K is None:
+            share_K = posterior_NK.sum(axis=0) + self.pseudo
+            share_K = share_K / share_K.sum()
         return _unsure(skill_R), _unsure(share_K)
 
     def deviation_of_log_odds(self, fit: _Fit) -> Floats:
@@ -205,11 +217,14 @@ class _Model:
         says what a skill is, the information is next to nothing and the interval is all of [0, 1].
         """
         table, num_items, num_raters = self.table, len(self.table.items), len(self.table.raters)
+        if not num_raters:
+            return np.zeros(0)
         posterior_NK, skill_R, share_K = fit.posterior_NK, fit.skill_R, fit.share_K
         free = slice(1, None) if self.share_K is None else slice(0, 0)
         variance_R = skill_R * (1 - skill_R)
         judged_R = np.bincount(table.rater_J, minlength=num_raters) + sum(fit.prior)
-        covariance_KK = num_items * (np.diag(share_K) - np.outer(share_K, share_K))
+        num_pseudo = self.num_classes * self.pseudo
+        covariance_KK = (num_items + num_pseudo) * (np.diag(share_K) - np.outer(share_K, share_K))
         information = sparse.block_diag(
             [np.diag(judged_R * variance_R), covariance_KK[free, free]], format="csr"
         ).toarray()

@@ -22,7 +22,7 @@ def of(votes: dict[str, dict[str, str]]) -> list[Judgement]:
 
 
 def negative_log_posterior(
-    x: np.ndarray, rows: list[Judgement], num_classes: int, prior: tuple[float, float]
+    x: np.ndarray, rows: list[Judgement], num_classes: int, prior: tuple[float, float], pseudo: float
 ) -> float:
     """Item by item, class by class: x holds a log-odds for each rater, then class logits after the first."""
     raters = sorted({row.rater for row in rows})
@@ -44,7 +44,7 @@ def negative_log_posterior(
         total += math.log(evidence)
     for s in skill.values():
         total += prior[0] * math.log(s) + prior[1] * math.log(1 - s)
-    return -total
+    return -total - pseudo * float(np.log(shares).sum())
 
 
 def accuracy(found: DawidSkene, truth: dict[str, int]) -> float:
@@ -81,13 +81,17 @@ def test_a_vote_against_two_by_their_log_odds():
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
-@pytest.mark.parametrize("prior", [(0.0, 0.0), (2.0, 1.0)])
-def test_em_finds_the_numerical_maximum(num_classes: int, prior: tuple[float, float]):
+@pytest.mark.parametrize(("prior", "pseudo"), [((0.0, 0.0), 0.0), ((2.0, 1.0), 5.0)])
+def test_em_finds_the_numerical_maximum(num_classes: int, prior: tuple[float, float], pseudo: float):
     rows, _ = crowd([0.9, 0.8, 0.7, 0.6, 0.35], 90, seed=7, num_classes=num_classes, missing=0.2)
-    found = dawid_skene(rows, skill_prior=prior, tolerance=1e-12)
+    found = dawid_skene(rows, skill_prior=prior, class_pseudo=pseudo, tolerance=1e-12)
     start = np.concatenate([np.full(5, 0.5), np.zeros(num_classes - 1)])
     best = optimize.minimize(
-        negative_log_posterior, start, args=(rows, num_classes, prior), method="BFGS", options={"gtol": 1e-7}
+        negative_log_posterior,
+        start,
+        args=(rows, num_classes, prior, pseudo),
+        method="BFGS",
+        options={"gtol": 1e-7},
     )
     assert found.converged
     assert found.objective[-1] == pytest.approx(-best.fun, abs=1e-6)
@@ -105,7 +109,7 @@ def test_em_finds_the_numerical_maximum(num_classes: int, prior: tuple[float, fl
                     x = at.copy()
                     x[i] += one * step
                     x[j] += other * step
-                    value = negative_log_posterior(x, rows, num_classes, prior)
+                    value = negative_log_posterior(x, rows, num_classes, prior, pseudo)
                     hessian[i, j] += one * other * value / (4 * step**2)
     deviations = np.sqrt(np.diag(np.linalg.inv(hessian)))[:5]
     widths = [logit(skill.high) - logit(skill.low) for skill in found.skills.values()]
@@ -129,7 +133,7 @@ def test_pandalm_as_crowd_kit_has_it(shared_data: Path):
     frame = pandas.DataFrame([(row.item, row.rater, row.label) for row in rows])
     frame.columns = ["task", "worker", "label"]
     theirs = classification.OneCoinDawidSkene(n_iter=20, tol=-1.0).fit(frame)
-    ours = dawid_skene(rows, skill_prior=(0, 0), tolerance=1e-12)
+    ours = dawid_skene(rows, skill_prior=(0, 0), class_pseudo=0, tolerance=1e-12)
     assert len(ours.posterior) == 999
     mine_NK = np.array([[ours.posterior[item][k] for k in (0, 1, 2)] for item in theirs.probas_.index])
     np.testing.assert_allclose(mine_NK, theirs.probas_[[0, 1, 2]].to_numpy(), atol=1e-6)
@@ -179,6 +183,15 @@ def test_a_tie_of_half_a_vote_moves_neither_posterior_nor_skill():
     assert with_ties.skills["rater 3"].estimate == pytest.approx(2 / 3)  # the prior: nothing was decided
 
 
+def test_two_items_are_not_drawn_into_one_class():
+    # estimated from two items alone, shares would run to 0 and 1 and overrule two votes against one
+    votes = {"安": ("first", "second"), "Bo": ("first", "tie"), "Cy": ("second", "second")}
+    rows = [Judgement(f"{n}", rater, label) for rater, said in votes.items() for n, label in enumerate(said)]
+    found = dawid_skene(rows, tie="tie", ties="half")
+    assert [found.most_probable(item) for item in "01"] == ["first", "second"]
+    assert 0.5 < found.posterior["0"]["first"] < 0.9
+
+
 def test_ties_as_a_class_can_be_the_answer():
     votes = {f"r{r}": {f"i{n}": ("first", "second", "tie")[n % 3] for n in range(30)} for r in range(3)}
     votes["r2"]["i2"] = "first"  # against two who say tie
@@ -207,6 +220,12 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
             for r, skill in enumerate(skills)
         ]
     assert 0.90 < np.mean(held) < 0.99  # 95 % of 200
+
+
+def test_before_the_first_judgement_there_is_nothing_to_say():
+    found = dawid_skene([], labels=("first", "second"))
+    assert (found.posterior, found.skills) == ({}, {})
+    assert found.class_prior == {"first": 0.5, "second": 0.5}
 
 
 @pytest.mark.parametrize(
