@@ -71,7 +71,7 @@ def next_task(
         rater = require_rater(session, actor)
         row = session.get_one(Campaign, found.id)
         held = _own(session, row.id, rater.id, Assignment.status == "held")
-        if held is not None:
+        if held is not None and locked(session, held).status == "held":
             return task_of(session, db, row, _renewed(db, row, held))
         again = _resumed(session, db, row, rater.id)
         if again is not None:
