@@ -133,7 +133,9 @@ def test_the_split_into_microbatches_changes_nothing(tmp_path: Path, size: int) 
         [line["train/loss"] for line in yours[1:]], abs=1e-5
     )
     for name in ("train/accuracy", "train/thumb_accuracy", "train/score_error"):
-        assert mine[1][name] == pytest.approx(yours[1][name], abs=1e-5)
+        known = [line[name] for line in mine if name in line]  # rows of like length share a step
+        assert known
+        assert known == pytest.approx([line[name] for line in yours if name in line], abs=1e-5)
     answers = [row.ids for row in THUMBS]
     torch.testing.assert_close(parts.score(answers), whole.score(answers), atol=1e-3, rtol=1e-3)
 
