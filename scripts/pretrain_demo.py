@@ -1,6 +1,6 @@
 """Pretrains the embedded world's base model again: `python scripts/pretrain_demo.py --out FOLDER`.
 
-From fresh weights to the folder that ships in `rlhf/demo/base`, in about half an hour on two cores. The text
+From fresh weights to the folder that ships in `rlhf/demo/base`, in about 35 minutes on two cores. The text
 is made by `rlhf/demo/corpus.py` from a seed, so its hash is the same everywhere; arithmetic differs in the
 last bits between machines, and with it the validation loss a little.
 """
@@ -31,7 +31,7 @@ from rlhf.training.machine import set_up_machine
 
 ROW_TOKENS = 224  # two pages, padded or cut
 BATCH_ROWS = 48
-STEPS = 1600
+STEPS = 2600
 FIRST_PART = 0.5  # share of the steps
 VALIDATION_ROWS = 960
 QUESTION_SHARE = 0.1  # of the tokens that answer nothing, in the loss: questions are mostly chance
