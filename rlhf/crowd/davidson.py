@@ -44,7 +44,7 @@ class Mode:
     converged: bool
 
 
-def maximum(cells: Cells, counts_C3: Floats, start: Floats, tolerance: float = 1e-10) -> Mode:
+def maximum(cells: Cells, counts_C3: Floats, start: Floats, tolerance: float = 1e-8) -> Mode:
     """Climbs from `start` until no parameter moves by `tolerance`; counts are of left, right, tie.
 
     Without abilities the posterior is concave and this is Newton's method, for the observed information is

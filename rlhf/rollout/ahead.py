@@ -28,13 +28,13 @@ class AheadEngine:
         self._engine = engine
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rollouts")
         self._prepared: dict[tuple[Request, ...], Future[list[Rollout]]] = {}
-        self._synced: Future[None] | None = None
+        self._trouble: Exception | None = None  # weights that did not arrive
 
     def sync_weights(self, tensors: Iterable[tuple[str, Tensor]], version: int) -> None:
         """Copies the weights and has the engine take them after the batches that were asked for before."""
         copied = [(name, value.detach().clone()) for name, value in tensors]
         self._raise_trouble()
-        self._synced = self._thread.submit(self._engine.sync_weights, copied, version)
+        self._thread.submit(self._sync, copied, version)
 
     def prepare(self, requests: Sequence[Request], sampling: Sampling) -> None:
         """Has the engine begin with a batch that `generate` will be asked for later."""
@@ -54,7 +54,14 @@ class AheadEngine:
         self._raise_trouble()
         return list(self._engine.generate(requests, sampling))
 
+    def _sync(self, tensors: Sequence[tuple[str, Tensor]], version: int) -> None:
+        self._raise_trouble()
+        try:
+            self._engine.sync_weights(tensors, version)
+        except Exception as error:
+            self._trouble = error
+
     def _raise_trouble(self) -> None:
-        """Weights that did not arrive: nothing is generated with those before."""
-        if self._synced is not None and self._synced.done():
-            self._synced.result()
+        """Weights that did not arrive: nothing is generated with those before, now or later."""
+        if self._trouble is not None:
+            raise self._trouble

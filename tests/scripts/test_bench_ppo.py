@@ -463,7 +463,7 @@ def test_a_run_that_fails_says_why(tmp_path: Path):
 
 
 def test_options_that_do_not_fit_are_refused(capsys: pytest.CaptureFixture[str]):
-    refused = {"--workloads=S,Q": "Q: there are S, M, L", "--page=x": "--page needs --out"}
+    refused = {"--workloads=S,Q": "Q: there are S, M, T, L", "--page=x": "--page needs --out"}
     for word, said in refused.items():
         with pytest.raises(SystemExit):
             bench_ppo.parse([word])
