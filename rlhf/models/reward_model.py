@@ -3,6 +3,8 @@
 `config.reward_shift` is what is taken off every score so that demonstrations average 0.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
@@ -83,7 +85,8 @@ def scalar(head: nn.Linear, hidden: Tensor) -> Tensor:
     """
     dtype = torch.promote_types(hidden.dtype, torch.float32)
     with torch.autocast(hidden.device.type, enabled=False):
-        bias = None if head.bias is None else head.bias.to(dtype)
+        bias = cast("Tensor | None", head.bias)
+        bias = bias if bias is None else bias.to(dtype)
         return nn.functional.linear(hidden.to(dtype), head.weight.to(dtype), bias).squeeze(-1)
 
 
