@@ -97,7 +97,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--workloads", help="of S, M, L with commas; default S,M, on a GPU S,M,L")
+    parser.add_argument("--workloads", help="of S, M, T, L with commas; default S,M, on a GPU S,M,L")
     parser.add_argument("--pairs", type=int, default=5, help="runs of each contender, in turn")
     parser.add_argument("--episodes", type=int, help="measured in a run; default: the workload's own number")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")

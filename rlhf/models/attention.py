@@ -17,6 +17,7 @@ from transformers.masking_utils import sdpa_mask
 
 from rlhf.data.encoding import Encoded
 from rlhf.data.packing import Packing, pack
+from rlhf.errors import ModelError
 
 NAME = "rlhf"
 SHORT = 512  # keys; beyond, products of all queries with all keys take too much memory
@@ -68,7 +69,9 @@ def attend(
     plain = all(options.get(name) is None for name in ("softcap", "position_bias", "s_aux", "cache"))
     if packing is not None:
         if not plain:
-            raise NotImplementedError("packed attention has no softcap, position bias or sinks")
+            raise ModelError(
+                f"{type(module).__name__}: packed attention has no softcap, position bias or sinks"
+            )
         return _packed(query, key, value, packing, scale, window), None
     short = not query.is_cuda and not dropout and query.shape[1] % key.shape[1] == 0
     if short and plain and (query.shape[2] == 1 or key.shape[2] <= SHORT):

@@ -180,12 +180,16 @@ class RewardTrainer(RunTrainer):
             "train/margin": sums["difference"] / sums["weight"] if sums["weight"] else 0.0,
         }
 
+    def weight_of(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """The weight of a microbatch, a scalar."""
+        return batch["weight_B"].sum()
+
     def _count(self, name: str, value: Tensor) -> None:
         self._sums[name] = self._sums.get(name, 0.0) + float(value)
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor:
         """The weight of a whole optimiser step, over its microbatches and all processes; 1 if it weighs 0."""
-        total = torch.stack([batch["weight_B"].sum() for batch in batch_samples]).sum().to(device)
+        total = torch.stack([self.weight_of(batch) for batch in batch_samples]).sum().to(device)
         if self.args.world_size > 1:
             total = cast(Tensor, self.accelerator.reduce(total))
         return torch.where(total > 0, total, 1.0)

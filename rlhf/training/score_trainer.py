@@ -7,7 +7,7 @@ the ones and `rlhf.algos.ratings` for the others.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -230,12 +230,9 @@ class ScoreTrainer(RewardTrainer):
         self._count("squared_error", (weight_N * (scores_N - target_N).square() * ~thumb_N).sum())
         self._count("scores", (weight_N * ~thumb_N).sum())
 
-    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor:
-        weights = [batch["weight_B"].sum() + batch["weight_N"].sum() for batch in batch_samples]
-        total = torch.stack(weights).sum().to(device)
-        if self.args.world_size > 1:
-            total = cast(Tensor, self.accelerator.reduce(total))
-        return torch.where(total > 0, total, 1.0)
+    def weight_of(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Of pairs and single answers together, a scalar."""
+        return batch["weight_B"].sum() + batch["weight_N"].sum()
 
 
 def score_trainer(

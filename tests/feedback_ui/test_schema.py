@@ -115,5 +115,10 @@ def test_two_programs_that_start_at_once_migrate_once(server: Server) -> None:
 
     url = server.fresh()
     with ThreadPoolExecutor(4) as pool:
-        for db in pool.map(lambda _: open_database(url), range(4)):
-            db.close()
+        opened = list(pool.map(lambda _: open_database(url), range(4)))
+    applied = text("SELECT version_num FROM alembic_version")
+    revisions = {tuple(db.read(lambda session: session.execute(applied).scalars().all())) for db in opened}
+    for db in opened:
+        db.close()
+    assert len(revisions) == 1
+    assert len(revisions.pop()) == 1  # applied once, and whole: every one of them could read

@@ -7,7 +7,7 @@ import pytest
 import torch
 from role_models import CONFIGS, LLAMA_LIKE, SMALL, VOCABULARY, language_model
 from torch import Tensor
-from transformers import CohereConfig, Gemma2Config, GraniteConfig, PreTrainedConfig
+from transformers import CohereConfig, Gemma2Config, GraniteConfig, PreTrainedConfig, PreTrainedModel
 
 from rlhf.errors import ModelError
 from rlhf.models import head as head_module
@@ -107,17 +107,22 @@ def taken_gradients(model: torch.nn.Module) -> dict[str, Tensor]:
     return taken
 
 
+def is_refused(model: PreTrainedModel) -> bool:
+    try:
+        check_head(model, decoder_of(model))
+    except ModelError as error:
+        return "its logits are not its output layer's" in str(error)
+    return False
+
+
 @pytest.mark.parametrize("name", SUPPORTED)
 def test_models_whose_logits_are_their_output_layers_are_let_through(name: str) -> None:
-    model = language_model(SUPPORTED[name])
-    check_head(model, decoder_of(model))  # raises otherwise, as below
+    assert not is_refused(language_model(SUPPORTED[name]))
 
 
 @pytest.mark.parametrize("name", SCALED)
 def test_models_that_scale_their_logits_are_refused(name: str) -> None:
-    model = language_model(SCALED[name])
-    with pytest.raises(ModelError, match="its logits are not its output layer's"):
-        check_head(model, decoder_of(model))
+    assert is_refused(language_model(SCALED[name]))
 
 
 def test_a_head_that_is_not_linear_is_refused() -> None:
