@@ -1,31 +1,26 @@
 """Accounts: who may come in, by password or invitation, and for how long.
 
-Passwords are kept as argon2id hashes, tokens of sessions and invitations as SHA-256
-hashes of 32 random bytes.
+People without an account come in by an open link (joining.py).
 """
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
 from uuid import UUID
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from feedback_ui.database import Database
 from feedback_ui.errors import Conflict, InvalidFeedback, NotAllowed, NotFound
 from feedback_ui.form import check_storable
-from feedback_ui.schema import Audit, Rater, Role, Token, TokenKind
+from feedback_ui.schema import Audit, Rater, Role
 from feedback_ui.service.access import OPERATOR, Actor, note, require_manager
+from feedback_ui.service.passwords import hash_password, password_matches
+from feedback_ui.service.tokens import add_token, end_token, end_tokens, token_row
 
 SESSION = timedelta(days=7)
 INVITATION = timedelta(days=14)
-MIN_PASSWORD = 10
-MAX_PASSWORD = 1000  # a hash of a megabyte would keep the server busy
 MAX_FAILURES = 10
 """Failed sign-ins for one name within `FAILURES_WITHIN`; then that name waits."""
 FAILURES_WITHIN = timedelta(minutes=15)
@@ -55,13 +50,13 @@ def add_rater(
         InvalidFeedback: the name is empty or the password too short.
     """
     require_manager(actor)
-    name = _checked_name(name)
-    hashed = _hash(password) if password is not None else None
+    name = checked_name(name)
+    hashed = hash_password(password) if password is not None else None
 
     def work(session: Session) -> Account:
         if session.scalar(select(Rater.id).where(Rater.name == name)):
             raise Conflict(f"there is a rater {name!r} already; choose another name")
-        return _account(_add(session, db, actor, name, role, hashed))
+        return _account(add_account(session, db, actor, name, role, hashed))
 
     return db.write(work)
 
@@ -76,8 +71,8 @@ def invite(db: Database, actor: Actor, rater: UUID | str, *, valid: timedelta = 
 
     def work(session: Session) -> None:
         row = rater_named(session, rater)
-        _end_tokens(session, db, row.id, "invitation")
-        _add_token(session, db, row.id, "invitation", token, valid)
+        end_tokens(session, db, row.id, "invitation")
+        add_token(session, db, row.id, "invitation", token, valid)
         note(session, db, actor, "invite", str(row.id))
 
     db.write(work)
@@ -91,19 +86,19 @@ def accept_invitation(db: Database, token: str, password: str) -> str:
         NotAllowed: the invitation is unknown, used or too old.
         InvalidFeedback: the password is too short; the invitation stays.
     """
-    hashed = _hash(password)
+    hashed = hash_password(password)
     fresh = secrets.token_urlsafe(32)
 
     def work(session: Session) -> None:
-        found = _token_row(session, db, token, "invitation")
+        found = token_row(session, db, token, "invitation")
         if found is None:
             raise NotAllowed("this invitation was used, or is too old; ask for another")
         row, rater = found
         row.ended = db.now()
         rater.password_hash = hashed
-        _end_tokens(session, db, rater.id, "session")
-        _add_token(session, db, rater.id, "session", fresh, SESSION)
-        note(session, db, _actor(rater), "accept-invitation", str(rater.id))
+        end_tokens(session, db, rater.id, "session")
+        add_token(session, db, rater.id, "session", fresh, SESSION)
+        note(session, db, as_actor(rater), "accept-invitation", str(rater.id))
 
     db.write(work)
     return fresh
@@ -137,30 +132,25 @@ def sign_in(db: Database, name: str, password: str) -> str:
     if failures >= MAX_FAILURES:
         minutes = int(FAILURES_WITHIN.total_seconds() // 60)
         raise NotAllowed(f"too many failed sign-ins for this name; try again in {minutes} minutes")
-    right = _matches(hashed or _no_password(), password)
-    if not right or hashed is None or rater_id is None:
+    if not password_matches(hashed, password) or rater_id is None:
         db.write(lambda session: note(session, db, OPERATOR, "sign-in-failed", name))
         raise NotAllowed(_WRONG)
     token = secrets.token_urlsafe(32)
-    db.write(lambda session: _add_token(session, db, rater_id, "session", token, SESSION))
+    db.write(lambda session: add_token(session, db, rater_id, "session", token, SESSION))
     return token
 
 
 def sign_out(db: Database, token: str) -> None:
     """End a session; nothing where there is none."""
-
-    def work(session: Session) -> None:
-        session.execute(update(Token).where(Token.sha256 == _sha256(token)).values(ended=db.now()))
-
-    db.write(work, idempotent=True)
+    db.write(lambda session: end_token(session, db, token), idempotent=True)
 
 
 def actor_of(db: Database, token: str) -> Actor:
     """Whose session it is. Raises NotAllowed where it has ended, or its owner was disabled."""
-    found = db.read(lambda session: _token_row(session, db, token, "session"))
+    found = db.read(lambda session: token_row(session, db, token, "session"))
     if found is None:
         raise NotAllowed("your session has ended; sign in again")
-    return _actor(found[1])
+    return as_actor(found[1])
 
 
 def local_actor(db: Database) -> Actor:
@@ -168,7 +158,7 @@ def local_actor(db: Database) -> Actor:
 
     def work(session: Session) -> Actor:
         rater = session.scalar(select(Rater).where(Rater.name == LOCAL_NAME))
-        return _actor(rater or _add(session, db, OPERATOR, LOCAL_NAME, "manager", None))
+        return as_actor(rater or add_account(session, db, OPERATOR, LOCAL_NAME, "manager", None))
 
     return db.write(work, idempotent=True)
 
@@ -188,7 +178,7 @@ def disable_rater(db: Database, actor: Actor, rater: UUID | str) -> None:
         row = rater_named(session, rater)
         row.disabled = row.disabled or db.now()
         for kind in ("session", "invitation"):
-            _end_tokens(session, db, row.id, kind)
+            end_tokens(session, db, row.id, kind)
         note(session, db, actor, "disable", str(row.id))
 
     db.write(work, idempotent=True)
@@ -205,9 +195,10 @@ def rater_named(session: Session, rater: UUID | str) -> Rater:
     return found
 
 
-def _add(
+def add_account(
     session: Session, db: Database, actor: Actor, name: str, role: Role, password_hash: str | None
 ) -> Rater:
+    """The row of a new account, its name free and checked."""
     rater = Rater(
         name=name,
         pseudonym=f"r-{secrets.token_hex(6)}",
@@ -221,35 +212,8 @@ def _add(
     return rater
 
 
-def _token_row(session: Session, db: Database, token: str, kind: TokenKind) -> tuple[Token, Rater] | None:
-    query = (
-        select(Token, Rater)
-        .join(Rater, Rater.id == Token.rater_id)
-        .where(Token.sha256 == _sha256(token), Token.kind == kind, Token.ended.is_(None))
-        .where(Token.expires > db.now(), Rater.disabled.is_(None))
-    )
-    if kind == "invitation":  # it works once: the second of two waits here, and then finds it ended
-        query = query.with_for_update(of=Token)
-    found = session.execute(query).first()
-    return (found[0], found[1]) if found else None
-
-
-def _add_token(
-    session: Session, db: Database, rater_id: UUID, kind: TokenKind, token: str, valid: timedelta
-) -> None:
-    now = db.now()
-    session.add(Token(rater_id=rater_id, kind=kind, sha256=_sha256(token), created=now, expires=now + valid))
-
-
-def _end_tokens(session: Session, db: Database, rater_id: UUID, kind: TokenKind) -> None:
-    session.execute(
-        update(Token)
-        .where(Token.rater_id == rater_id, Token.kind == kind, Token.ended.is_(None))
-        .values(ended=db.now())
-    )
-
-
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """A name as it is stored. Raises InvalidFeedback for one that is empty, too long or unstorable."""
     name = name.strip()
     check_storable(name, "the name")
     if not 0 < len(name) <= 200:
@@ -257,37 +221,8 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _hash(password: str) -> str:
-    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        raise InvalidFeedback(f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters")
-    return _hasher().hash(password)
-
-
-def _matches(hashed: str, password: str) -> bool:
-    if len(password) > MAX_PASSWORD:
-        return False
-    try:
-        return _hasher().verify(hashed, password)
-    except (VerificationError, InvalidHashError):
-        return False
-
-
-@cache
-def _hasher() -> PasswordHasher:
-    return PasswordHasher()
-
-
-@cache
-def _no_password() -> str:
-    """A hash to check against where there is no account, so that this takes as long as a wrong password."""
-    return _hasher().hash(secrets.token_urlsafe(32))
-
-
-def _sha256(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _actor(rater: Rater) -> Actor:
+def as_actor(rater: Rater) -> Actor:
+    """Who a rater is to the service."""
     return Actor(rater.id, rater.role, rater.name)
 
 

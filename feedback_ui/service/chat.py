@@ -14,8 +14,9 @@ from feedback_ui.rows import Answer, ItemDraft
 from feedback_ui.schema import Assignment, Item, Judgement, PromptRow, Response
 from feedback_ui.service.access import Actor, campaign_named, own_assignment, require_rater
 from feedback_ui.service.campaigns import form_of
-from feedback_ui.service.claims import Task, assign, release_held, task_of
 from feedback_ui.service.importing import add_items
+from feedback_ui.service.slots import assign, release_held
+from feedback_ui.service.tasks import Task, task_of
 from rlhf.records import Message, Prompt
 
 
@@ -61,7 +62,7 @@ def chat_turn(
         (item_id,) = add_items(session, db, row.id, [draft], wanted=1)
         session.flush()
         item = session.get_one(Item, item_id, with_for_update=True)
-        return task_of(session, db, row, assign(session, db, row, item, rater.id, chance))
+        return task_of(session, row, assign(session, db, row, item, rater.id, chance))
 
     return db.write(work)
 

@@ -4,48 +4,33 @@ A claim is one transaction. It takes the rater's own unfinished item if there is
 as the campaign says, an item whose answer is known; else the first item that still looks for raters and that
 this rater has not had. Constraints of the schema hold what must not happen whatever this code does; the lease
 only says when a slot that nobody works on may go to another.
-
-Locks are taken in one order, the item and then its assignments, so that two transactions cannot wait for each
-other.
 """
 
 import random
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, func, literal_column, select
+from sqlalchemy import Select, exists, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from feedback_ui.database import Database
 from feedback_ui.errors import Conflict, InvalidFeedback
-from feedback_ui.form import Form
-from feedback_ui.schema import Assignment, Campaign, Candidate, GoldKey, Item, PromptRow, Response
+from feedback_ui.schema import Assignment, Campaign, GoldKey, Item
 from feedback_ui.service.access import Actor, campaign_named, own_assignment, require_rater
-from feedback_ui.service.campaigns import form_of, guideline_version
+from feedback_ui.service.campaigns import form_of
+from feedback_ui.service.slots import (
+    assign,
+    give_up_slot,
+    lease_from_now,
+    locked,
+    own_in,
+    renewed,
+    take_slot,
+)
+from feedback_ui.service.tasks import Task, task_of
 
 MAX_DRAFT = 1_000_000  # characters of JSON
 _AT_ONCE = 50  # expired leases that one claim takes back
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a rater is shown; it holds nothing by which to tell who wrote what.
-
-    `prompt` is text or a list of messages with role and content; `answers` are in the order to show them.
-    """
-
-    assignment_id: UUID
-    campaign_id: UUID
-    question: str
-    form: Form
-    language: str
-    prompt: Any
-    answers: tuple[str, ...]
-    draft: dict[str, Any] | None
-    guideline_version: int
-    lease_until: datetime
 
 
 def next_task(
@@ -70,18 +55,18 @@ def next_task(
     def work(session: Session) -> Task | None:
         rater = require_rater(session, actor)
         row = session.get_one(Campaign, found.id)
-        held = _own(session, row.id, rater.id, Assignment.status == "held")
+        held = own_in(session, row.id, rater.id, Assignment.status == "held")
         if held is not None and locked(session, held).status == "held":
-            return task_of(session, db, row, _renewed(db, row, held))
+            return task_of(session, row, renewed(db, row, held))
         again = _resumed(session, db, row, rater.id)
         if again is not None:
-            return task_of(session, db, row, again)
+            return task_of(session, row, again)
         if form_of(row).kind == "chat":  # a turn is of the rater who began it, and made by chat_turn
             return None
         item = _choose(session, row, rater.id, gold=chance.random() < row.gold_share)
         if item is None:
             return None
-        return task_of(session, db, row, assign(session, db, row, item, rater.id, chance))
+        return task_of(session, row, assign(session, db, row, item, rater.id, chance))
 
     return db.write(work, idempotent=True)
 
@@ -93,11 +78,11 @@ def heartbeat(db: Database, actor: Actor, assignment_id: UUID) -> bool:
         assignment = locked(session, own_assignment(session, actor, assignment_id))
         campaign = session.get_one(Campaign, assignment.campaign_id)
         if assignment.status == "released" and campaign.status != "closed":
-            if _own(session, campaign.id, assignment.rater_id, Assignment.status == "held"):
+            if own_in(session, campaign.id, assignment.rater_id, Assignment.status == "held"):
                 return False
             return take_slot(session, db, assignment)
         if assignment.status == "held":
-            _renewed(db, campaign, assignment)
+            renewed(db, campaign, assignment)
         return assignment.status == "held"
 
     return db.write(work, idempotent=True)
@@ -119,84 +104,14 @@ def save_draft(db: Database, actor: Actor, assignment_id: UUID, draft: dict[str,
     return heartbeat(db, actor, assignment_id)
 
 
-def locked(session: Session, assignment: Assignment) -> Assignment:
-    """The assignment as it is now, its item locked first."""
-    session.get_one(Item, assignment.item_id, with_for_update=True, populate_existing=True)
-    session.refresh(assignment, with_for_update=True)
-    return assignment
-
-
-def take_slot(session: Session, db: Database, assignment: Assignment) -> bool:
-    """Have an assignment, whose item is locked, hold a slot again; False if all are taken."""
-    item = session.get_one(Item, assignment.item_id)
-    if item.free is not None and not assignment.adjudicates:
-        if item.free == 0:
-            return False
-        assignment.slot = _free_slot(session, item)
-        item.free -= 1
-    assignment.status = "held"
-    _renewed(db, session.get_one(Campaign, assignment.campaign_id), assignment)
-    session.flush()
-    return True
-
-
-def give_up_slot(session: Session, assignment: Assignment) -> None:
-    """Offer the slot of an assignment, whose item is locked, to others. Its status is the caller's to set."""
-    if assignment.slot is not None:
-        item = session.get_one(Item, assignment.item_id)
-        assert item.free is not None
-        item.free += 1
-        assignment.slot = None
-
-
-def release_held(session: Session, campaign_id: UUID, rater_id: UUID) -> None:
-    """Put back what the rater holds, its draft kept: an earlier item is opened again in its place."""
-    held = _own(session, campaign_id, rater_id, Assignment.status == "held")
-    if held is not None:
-        give_up_slot(session, locked(session, held))
-        held.status = "released"
-        session.flush()
-
-
-def task_of(session: Session, db: Database, campaign: Campaign, assignment: Assignment) -> Task:
-    """What the rater is shown of an assignment."""
-    item = session.get_one(Item, assignment.item_id)
-    prompt = session.get_one(PromptRow, item.prompt_id)
-    shown = [UUID(own) for own in assignment.shown]
-    query = select(Response.id, Response.text).where(Response.id.in_(shown))
-    texts = {own: text for own, text in session.execute(query)}
-    return Task(
-        assignment.id,
-        campaign.id,
-        campaign.question,
-        form_of(campaign),
-        campaign.language,
-        prompt.content,
-        tuple(texts[own] for own in shown),
-        assignment.draft,
-        assignment.guideline_version,
-        assignment.lease_until,
-    )
-
-
 def _looked_up(session: Session, db: Database, campaign: UUID | str) -> tuple[Campaign, list[UUID]]:
     """The campaign, which must be open, and its assignments whose lease wants looking at."""
     found = campaign_named(session, campaign)
     if found.status != "open":
         raise Conflict(f"the campaign {found.name!r} is {found.status}; ask its manager to open it")
-    due = (Assignment.lease_until <= db.now()) | (Assignment.lease_until > _lease_from_now(db, found))
+    due = (Assignment.lease_until <= db.now()) | (Assignment.lease_until > lease_from_now(db, found))
     query = select(Assignment.id).where(Assignment.campaign_id == found.id, Assignment.status == "held", due)
     return found, [*session.scalars(query.limit(_AT_ONCE))]
-
-
-def _own(
-    session: Session, campaign_id: UUID, rater_id: UUID, *where: ColumnElement[bool]
-) -> Assignment | None:
-    return session.scalars(
-        select(Assignment).where(
-            Assignment.campaign_id == campaign_id, Assignment.rater_id == rater_id, *where
-        )
-    ).first()
 
 
 def _resumed(session: Session, db: Database, campaign: Campaign, rater_id: UUID) -> Assignment | None:
@@ -236,52 +151,6 @@ def _locked_first(session: Session, query: Select[UUID]) -> Item | None:
     return session.get_one(Item, found, populate_existing=True) if found is not None else None
 
 
-def assign(
-    session: Session, db: Database, campaign: Campaign, item: Item, rater_id: UUID, chance: random.Random
-) -> Assignment:
-    """Give an item, which is locked and has a slot, to a rater, its answers in an order drawn by `chance`."""
-    query = select(Candidate.response_id).where(Candidate.item_id == item.id).order_by(Candidate.position)
-    shown = [str(own) for own in session.scalars(query)]
-    chance.shuffle(shown)
-    slot = None
-    if item.free is not None:
-        slot = _free_slot(session, item)
-        item.free -= 1
-    assignment = Assignment(
-        campaign_id=campaign.id,
-        item_id=item.id,
-        rater_id=rater_id,
-        slot=slot,
-        status="held",
-        adjudicates=False,
-        shown=shown,
-        guideline_version=guideline_version(session, campaign.id),
-        given=db.now(),
-        lease_until=_lease_from_now(db, campaign),
-        draft=None,
-        revision=0,
-    )
-    session.add(assignment)
-    session.flush()
-    return assignment
-
-
-def _free_slot(session: Session, item: Item) -> int:
-    query = select(Assignment.slot).where(Assignment.item_id == item.id, Assignment.slot.is_not(None))
-    taken = set(session.scalars(query))
-    assert item.wanted is not None
-    return next(slot for slot in range(item.wanted) if slot not in taken)
-
-
-def _renewed(db: Database, campaign: Campaign, assignment: Assignment) -> Assignment:
-    assignment.lease_until = _lease_from_now(db, campaign)
-    return assignment
-
-
-def _lease_from_now(db: Database, campaign: Campaign) -> datetime:
-    return db.now() + timedelta(seconds=campaign.lease_s)
-
-
 def _release_expired(db: Database, campaign: Campaign, assignment_id: UUID) -> None:
     """Take back a slot whose lease ran out.
 
@@ -297,6 +166,6 @@ def _release_expired(db: Database, campaign: Campaign, assignment_id: UUID) -> N
             give_up_slot(session, assignment)
             assignment.status = "released"
         else:
-            assignment.lease_until = min(assignment.lease_until, _lease_from_now(db, campaign))
+            assignment.lease_until = min(assignment.lease_until, lease_from_now(db, campaign))
 
     db.write(work, idempotent=True)

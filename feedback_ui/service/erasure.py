@@ -11,7 +11,7 @@ from feedback_ui.database import Database
 from feedback_ui.schema import Assignment, Audit, Judgement, Token
 from feedback_ui.service.access import Actor, note, require_manager
 from feedback_ui.service.accounts import rater_named
-from feedback_ui.service.claims import give_up_slot, locked
+from feedback_ui.service.slots import give_up_slot, locked
 
 
 def erase_rater(

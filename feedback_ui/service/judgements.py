@@ -13,8 +13,9 @@ from feedback_ui.form import MAX_TEXT, Given, check_storable, parse_given
 from feedback_ui.schema import Action, Assignment, Campaign, Judgement
 from feedback_ui.service.access import Actor, own_assignment
 from feedback_ui.service.campaigns import form_of, guideline_version
-from feedback_ui.service.claims import Task, give_up_slot, locked, release_held, take_slot, task_of
 from feedback_ui.service.past import as_shown
+from feedback_ui.service.slots import give_up_slot, locked, release_held, take_slot
+from feedback_ui.service.tasks import Task, task_of
 
 SKIP_REASONS = ("unclear", "cannot-judge", "language", "broken", "disturbing", "other")
 MAX_KEY = 100
@@ -115,7 +116,7 @@ def undo(db: Database, actor: Actor, assignment_id: UUID, *, key: str) -> Task:
             take_back = {"undone": assignment.revision}
             _write(session, db, assignment, "withdraw", take_back, key=key, active_s=None)
             assignment.draft = as_shown(last.content, assignment.shown) if last.action == "judge" else None
-        return task_of(session, db, campaign, assignment)
+        return task_of(session, campaign, assignment)
 
     return db.write(work, idempotent=True)
 

@@ -12,6 +12,7 @@ from feedback_ui.errors import Conflict, InvalidFeedback, NotAllowed, NotFound
 from feedback_ui.form import Form
 from feedback_ui.schema import Base, Item, Judgement, Rater, Token
 from feedback_ui.service import accounts as own
+from feedback_ui.service import passwords
 from feedback_ui.service.access import OPERATOR
 from feedback_ui.service.adjudication import adjudicate, disputes
 from feedback_ui.service.audit import audit_log, snapshots_taken
@@ -32,8 +33,8 @@ def _fast_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     from argon2 import PasswordHasher
 
     hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr(own, "_hasher", lambda: hasher)
-    own._no_password.cache_clear()
+    monkeypatch.setattr(passwords, "hasher", lambda: hasher)
+    passwords._no_password.cache_clear()
 
 
 def test_sign_in_and_out(db: Database) -> None:
