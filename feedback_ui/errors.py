@@ -15,6 +15,10 @@ class NotAllowed(FeedbackError):  # noqa: N818 - reads as what it is
     """The actor may not do this, or is not signed in."""
 
 
+class TooManyTries(NotAllowed):
+    """Too many wrong passwords of late; it can be tried again later."""
+
+
 class NotFound(FeedbackError):  # noqa: N818
     """There is no such thing, or it belongs to another; which of the two is not told."""
 

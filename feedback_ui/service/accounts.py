@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from feedback_ui.database import Database
-from feedback_ui.errors import Conflict, InvalidFeedback, NotAllowed, NotFound
+from feedback_ui.errors import Conflict, InvalidFeedback, NotAllowed, NotFound, TooManyTries
 from feedback_ui.form import check_storable
 from feedback_ui.schema import Audit, Rater, Role
 from feedback_ui.service.access import OPERATOR, Actor, note, require_manager
@@ -108,7 +108,8 @@ def sign_in(db: Database, name: str, password: str) -> str:
     """A session's token for a name and password.
 
     Raises:
-        NotAllowed: one of them is wrong, which of the two is not told; or too many failures of late.
+        NotAllowed: one of them is wrong, which of the two is not told.
+        TooManyTries: there were too many failures for this name of late.
     """
     name = name.strip()
     try:
@@ -131,7 +132,7 @@ def sign_in(db: Database, name: str, password: str) -> str:
     hashed, rater_id, failures = db.read(look)
     if failures >= MAX_FAILURES:
         minutes = int(FAILURES_WITHIN.total_seconds() // 60)
-        raise NotAllowed(f"too many failed sign-ins for this name; try again in {minutes} minutes")
+        raise TooManyTries(f"too many failed sign-ins for this name; try again in {minutes} minutes")
     if not password_matches(hashed, password) or rater_id is None:
         db.write(lambda session: note(session, db, OPERATOR, "sign-in-failed", name))
         raise NotAllowed(_WRONG)
