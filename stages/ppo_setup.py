@@ -21,6 +21,7 @@ from rlhf.models.loading import (
     parameter_count,
     weights_sha256,
 )
+from rlhf.models.offload import offloads
 from rlhf.models.roles import Roles, RoleSources, build_roles
 from rlhf.rewards import build_reward, check_prompts
 from rlhf.rollout.build import build_engine
@@ -50,6 +51,7 @@ def set_up(here: Session) -> Ppo:
     stage = cfg.stage
     assert isinstance(stage, PpoStage)
     sources = find_sources(here)
+    offload = offloads(stage.offload_frozen, machine.device)
     roles = build_roles(
         sources,
         cfg.model,
@@ -57,6 +59,7 @@ def set_up(here: Session) -> Ppo:
         device=machine.device,
         seed=cfg.seed,
         dtype=machine.dtype,
+        offload=offload,
     )
     model = roles.policy_value.language_model
     tokenizer = load_tokenizer(sources.policy, trust_remote_code=cfg.model.trust_remote_code)
@@ -70,7 +73,7 @@ def set_up(here: Session) -> Ppo:
             f"{len(parts.train)} prompts to train on and {len(parts.validation)} held out are too few; "
             "give more prompts, or raise data.validation_fraction"
         )
-    maximised = Maximised(here, roles, encoder)
+    maximised = Maximised(here, roles, encoder, offload)
     reward = build_reward(cfg.reward, maximised)
     check_prompts(reward, [*parts.train, *parts.validation])
 
@@ -132,7 +135,8 @@ def prepare(here: Session, roles: Roles, *, pad_id: int) -> Trained:
     assert isinstance(stage, PpoStage)
     accelerator = new_accelerator(machine)
     model, decoder = roles.policy_value.language_model, None
-    packed = all(packs(trunk) for trunk in roles.trunks)
+    with roles.reference_present():
+        packed = all(packs(trunk) for trunk in roles.trunks)
     if not packed:
         here.say("sequences are padded: this architecture cannot take them one after another")
     if here.processes.sharded:

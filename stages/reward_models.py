@@ -11,6 +11,7 @@ from rlhf.config import Config
 from rlhf.data.encoding import Encoder
 from rlhf.errors import InputError
 from rlhf.models.loading import context_length, load_tokenizer, with_matrices_in
+from rlhf.models.offload import freeze
 from rlhf.models.reward_model import load_reward_model
 from rlhf.models.roles import Roles
 from rlhf.rewards import HelpfulReward, Reward, SafeReward, build_reward, model_paths, needs_validation
@@ -34,11 +35,15 @@ def named_inputs(cfg: Config) -> dict[str, Artifact]:
 
 @dataclass(frozen=True)
 class Maximised:
-    """As PPO maximises them: `inputs.reward_model` as one of its roles, frozen; others beside it."""
+    """As PPO maximises them: `inputs.reward_model` as one of its roles, frozen; others beside it.
+
+    With `offload` a model is on the device only while it gives its scores.
+    """
 
     here: Session
     roles: Roles
     encoder: Encoder
+    offload: bool = False
 
     def model(self, place: str, path: str | None) -> Reward:
         """See `rlhf.rewards.build.ModelRewards`."""
@@ -49,7 +54,14 @@ class Maximised:
         folder = self.here.inputs["reward_model"].model
         own = _own_encoder(self.here, folder, context_length(model))
         dtype = self.here.machine.dtype
-        return ModelReward(model, own, policy_encoder=self.encoder, score=self.roles.score, dtype=dtype)
+        return ModelReward(
+            model,
+            own,
+            policy_encoder=self.encoder,
+            score=self.roles.score,
+            dtype=dtype,
+            present=self.roles.reward_present,
+        )
 
     def members(self, place: str, path: str | None) -> list[Reward]:
         """See `rlhf.rewards.build.ModelRewards`. The first is one of PPO's roles where it is of
@@ -59,13 +71,13 @@ class Maximised:
         return [first, *(self.load(folder) for folder in folders[1:])]
 
     def load(self, folder: str) -> Reward:
-        """A model of a folder, frozen, on the device."""
+        """A model of a folder, frozen, on the device or brought there for each use."""
         model = load_reward_model(folder, trust_remote_code=self.here.cfg.model.trust_remote_code)
         machine = self.here.machine
         with_matrices_in(model, machine.dtype)
-        model.requires_grad_(False).to(machine.device)  # pyright: ignore[reportArgumentType]
+        present = freeze(model, machine.device, offload=self.offload)
         own = _own_encoder(self.here, folder, context_length(model))
-        return ModelReward(model, own, policy_encoder=self.encoder, dtype=machine.dtype)
+        return ModelReward(model, own, policy_encoder=self.encoder, dtype=machine.dtype, present=present)
 
 
 @dataclass(frozen=True)

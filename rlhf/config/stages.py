@@ -164,6 +164,10 @@ class PpoStage(TrainStage):
         default="auto",
         description="separate models, or adapters on one trunk; auto: shared where model.adapter=lora allows",
     )
+    offload_frozen: bool | Auto = Field(
+        default="auto",
+        description="reference and reward models in CPU memory while not used; auto: on a GPU",
+    )
     eval_every: Count = Field(default=4, description="iterations between evaluations on held-out prompts")
     eval_prompts: Count = 128
 

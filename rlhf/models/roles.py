@@ -6,7 +6,7 @@ the reference is the trunk with all adapters off, and the critic begins as a cop
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +24,7 @@ from rlhf.errors import ModelError
 from rlhf.models.adapters import LoraSwitch, NoAdapters
 from rlhf.models.head import check_head
 from rlhf.models.loading import load_policy, lora_config, with_adapter, with_matrices_in
+from rlhf.models.offload import Presence, freeze
 from rlhf.models.policy_value import (
     AdapterSwitch,
     PolicyValue,
@@ -55,7 +56,10 @@ class RoleSources:
 
 @dataclass(frozen=True)
 class Roles:
-    """What PPO works with; `policy_value` is what it trains."""
+    """What PPO works with; `policy_value` is what it trains.
+
+    The two frozen models may lie in CPU memory: they can be used while their `..._present` is entered.
+    """
 
     form: str  # "separate" or "shared"
     policy_value: PolicyValue
@@ -64,6 +68,8 @@ class Roles:
     temperature: float
     adapters: AdapterSwitch
     reference_model: PreTrainedModel | None  # None: the policy's trunk, adapters off
+    reference_present: Presence = nullcontext
+    reward_present: Presence = nullcontext
 
     @property
     def trunks(self) -> list[nn.Module]:
@@ -76,7 +82,10 @@ class Roles:
 
     @torch.no_grad()
     def reference_logprobs(self, batch: Batch | PackedBatch) -> Tensor:
-        """Log-probabilities of the response tokens under the reference, flat, at the temperature."""
+        """Log-probabilities of the response tokens under the reference, flat, at the temperature.
+
+        To be called while `reference_present` is entered.
+        """
         if self.reference_model is not None:
             return policy_outputs(self.reference_model, batch, self.temperature)[0]
         with self.adapters(None):
@@ -95,11 +104,12 @@ def build_roles(
     device: torch.device,
     seed: int,
     dtype: torch.dtype = torch.float32,
+    offload: bool = False,
 ) -> Roles:
     """Loads every role, in the shared form where `sources.reward_adapter` is given.
 
     `dtype` is what autocast computes in; reference and reward model, where they are separate, hold their
-    matrices in it.
+    matrices in it, and with `offload` are on the device only while they are used.
 
     Raises:
         ModelError: a model cannot be loaded, or its logits are made in a way PPO does not know.
@@ -121,6 +131,8 @@ def build_roles(
     reward_model = None
     if sources.reward_model is not None:
         reward_model = load_reward_model(sources.reward_model, trust_remote_code=trust)
+    reference, reference_present = _frozen(reference, device, dtype, offload=offload)
+    reward_model, reward_present = _frozen(reward_model, device, dtype, offload=offload)
     policy_value = PolicyValue(
         policy,
         language_model,
@@ -133,11 +145,13 @@ def build_roles(
     return Roles(
         form="separate",
         policy_value=policy_value,
-        reward_model=None if reward_model is None else _frozen(with_matrices_in(reward_model, dtype), device),
+        reward_model=reward_model,
         score=sequence_scores,
         temperature=temperature,
         adapters=adapters,
-        reference_model=None if reference is None else _frozen(with_matrices_in(reference, dtype), device),
+        reference_model=reference,
+        reference_present=reference_present,
+        reward_present=reward_present,
     )
 
 
@@ -229,6 +243,10 @@ def _linear(weight_1D: Tensor) -> nn.Linear:
     return head
 
 
-def _frozen(model: PreTrainedModel, device: torch.device) -> PreTrainedModel:
-    model.requires_grad_(False).eval()
-    return cast(PreTrainedModel, cast(nn.Module, model).to(device))
+def _frozen(
+    model: PreTrainedModel | None, device: torch.device, dtype: torch.dtype, *, offload: bool
+) -> tuple[PreTrainedModel | None, Presence]:
+    if model is None:
+        return None, nullcontext
+    made = with_matrices_in(model, dtype)
+    return made, freeze(made, device, offload=offload)

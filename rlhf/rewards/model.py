@@ -5,6 +5,7 @@ One with another tokenizer, template or architecture than the policy is shown th
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from rlhf.data.collation import collate, plan_microbatches
 from rlhf.data.encoding import Encoded, Encoder, make_encoder
 from rlhf.errors import ModelError, TrainingError
 from rlhf.models.loading import context_length
+from rlhf.models.offload import Presence
 from rlhf.models.reward_model import sequence_scores
 from rlhf.rewards.base import Scored, Scores, beginning
 
@@ -38,8 +40,9 @@ class ModelReward:
         token_budget: int = 16384,
         score: ScoreFunction = sequence_scores,
         dtype: torch.dtype = torch.float32,
+        present: Presence = nullcontext,
     ) -> None:
-        """The model stays on its device and in its precision.
+        """The model stays in its precision, and on its device but for what `present` does.
 
         Args:
             model: the reward model.
@@ -48,6 +51,7 @@ class ModelReward:
             token_budget: tokens in one forward pass, padding included; one row is always let through.
             score: (model, ids [B, S], mask [B, S]) -> scores [B]; another one where trunks are shared.
             dtype: what matrices are multiplied in, by autocast where it is half a precision.
+            present: entered around each use; brings a model that lies elsewhere to the device.
         """
         self.model = model
         self.encoder = encoder
@@ -58,6 +62,7 @@ class ModelReward:
         self._token_budget = token_budget
         self._score = score
         self._dtype = dtype
+        self._present = present
         self._longest = context_length(model)
 
     @torch.no_grad()
@@ -69,6 +74,14 @@ class ModelReward:
             TrainingError: the model gives something that is not a number.
         """
         rows = [self.ids_of(scored) for scored in batch]
+        with self._present():
+            total_B = self._scores(batch, rows)
+        for scored, score in zip(batch, total_B.tolist(), strict=True):
+            if score != score:
+                raise TrainingError(f"the reward model gives NaN for the prompt {beginning(scored.prompt)}")
+        return Scores(total_B, {"model": total_B})
+
+    def _scores(self, batch: Sequence[Scored], rows: Sequence[list[int]]) -> Tensor:
         total_B = torch.zeros(len(rows))
         device = next(self.model.parameters()).device
         half = self._dtype != torch.float32
@@ -81,10 +94,7 @@ class ModelReward:
                     padded = collate(encoded, self.encoder.pad_id).to(device)
                     scores_B = self._score(self.model, padded.ids_BS, padded.attention_BS)
             total_B[indices] = scores_B.float().cpu()
-        for scored, score in zip(batch, total_B.tolist(), strict=True):
-            if score != score:
-                raise TrainingError(f"the reward model gives NaN for the prompt {beginning(scored.prompt)}")
-        return Scores(total_B, {"model": total_B})
+        return total_B
 
     def ids_of(self, scored: Scored) -> list[int]:
         """The tokens that the reward model is shown.

@@ -19,6 +19,7 @@ RUNTIME_KEYS = (
     "inputs",  # what they resolved to counts, not how they were spelled
     "stage.max_hours",
     "stage.save_every",
+    "stage.offload_frozen",  # where models lie, not what they say
     "rollout.url",  # where vLLM is, not what it serves
     "rollout.weights_dir",
     "rollout.timeout_s",

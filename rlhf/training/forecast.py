@@ -42,7 +42,8 @@ def predicted_bytes(ppo: Ppo) -> float:
     trained = sum(value.numel() for value in module.parameters() if value.requires_grad)
     frozen = 4.0 * (parameter_count(module) - trained)
     for model in (ppo.roles.reference_model, ppo.roles.reward_model):
-        frozen += bytes_of(model) if model is not None and model is not module.language_model else 0
+        if model is not None and model is not module.language_model:
+            frozen += bytes_of(model) if is_on(model, ppo.accelerator.device) else 0
     config = module.language_model.config.get_text_config()
     tokens = min(ppo.stage.microbatch_tokens, ppo.stage.minibatch_size * longest_tokens(ppo))
     activations = tokens * config.num_hidden_layers * config.hidden_size * 34 * 2.0
@@ -58,6 +59,11 @@ def predicted_bytes(ppo: Ppo) -> float:
 def bytes_of(model: torch.nn.Module) -> int:
     """What its parameters take."""
     return sum(weight.numel() * weight.element_size() for weight in model.parameters())
+
+
+def is_on(model: torch.nn.Module, device: torch.device) -> bool:
+    """Whether its parameters lie on the device; those of a frozen model may be away while not used."""
+    return next(model.parameters()).device.type == device.type
 
 
 def available_bytes(device: torch.device) -> float:

@@ -122,8 +122,9 @@ class PpoUpdater:
                 to_columns(ref_logprobs_N, rows, ref_logprobs_BT, mask_BT)
 
         lengths = [episode.length for episode in episodes]
-        for minibatch in order:
-            self.budget.run(lengths, minibatch, fill)
+        with self._roles.reference_present():
+            for minibatch in order:
+                self.budget.run(lengths, minibatch, fill)
         return Forwards(mask_BT, logprobs_BT, ref_logprobs_BT, values_BT, entropy_BT)
 
     def update(

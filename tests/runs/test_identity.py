@@ -28,6 +28,7 @@ CONFIG = {"name": "a", "seed": 1, "stage": {"learning_rate": 1e-4, "max_hours": 
         {"traceback": True},
         {"inputs": {"policy": "runs/demo/sft-1"}},
         {"stage": {"learning_rate": 1e-4, "max_hours": 9.0, "save_every": 5}},
+        {"stage": {"learning_rate": 1e-4, "offload_frozen": False}},
     ],
 )
 def test_runtime_keys_change_nothing(change: dict[str, object]) -> None:

@@ -9,13 +9,17 @@ from typing import Any
 import pytest
 import torch
 from ppo_runs import ITERATIONS, assert_same, small, write_prompts
+from second_device import SecondDevice
 from stage_runs import assert_same_runs, composed, metric_lines, run_stage
+from torch import nn
 
 from rlhf.config import Config, validate
 from rlhf.data.encoding import make_encoder
 from rlhf.demo import world
 from rlhf.demo.tokenizer import tokenizer
 from rlhf.errors import InputError
+from rlhf.models import offload
+from rlhf.models.offload import Visits
 from rlhf.models.reward_model import load_reward_model
 from rlhf.records import Message, Prompt
 from rlhf.rewards import ModelReward, Scored, build_reward
@@ -23,6 +27,8 @@ from rlhf.rewards.ensemble import combined, member_folders
 from rlhf.runs import Experiment
 from rlhf.training.held_out import is_better
 from rlhf.training.machine import set_up_machine
+from rlhf.training.update import PpoUpdater
+from stages import ppo_setup
 from stages.reward_models import Scoring
 from stages.rm_lessons import lessons, pairs_by_model
 
@@ -119,6 +125,40 @@ class TestEnsembleInPpo:
             assert line["score/min"] < line["score/mean"]
             assert line["score"] == pytest.approx(line["score/mean"] - 0.5 * line["score/spread"], abs=1e-5)
         assert_same(in_steps("ppo", tmp_path / "steps", options), whole)
+
+    def test_frozen_models_are_away_during_the_update_and_change_nothing(
+        self, tmp_path: Path, tiny_model: Path, ensemble: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The reference, three members and the validation model: one is on the device at a time, and none
+        while policy and critic learn."""
+        options = self.options(tmp_path, tiny_model, ensemble)
+        here = run_stage("ppo", tmp_path / "here", options)
+        device, sizes, during = SecondDevice(), list[int](), list[int]()
+
+        def visits(model: nn.Module, where: torch.device) -> Visits:
+            made = Visits(model, where, bring=device.bring)
+            device.watch([model])
+            sizes.append(sum(weight.nbytes for weight in model.parameters()))
+            return made
+
+        update = PpoUpdater.update
+
+        def watched(*args: Any, **more: Any) -> dict[str, float]:
+            during.append(device.bytes_there)
+            return update(*args, **more)
+
+        monkeypatch.setattr(ppo_setup, "offloads", lambda *_: True)
+        monkeypatch.setattr(offload, "Visits", visits)
+        monkeypatch.setattr(PpoUpdater, "update", watched)
+        away = run_stage("ppo", tmp_path / "away", options)
+        assert len(sizes) == 5
+        assert device.most_bytes == max(sizes)
+        assert during == [0] * ITERATIONS
+        uses = ITERATIONS + 4  # a look before the first and after every second
+        expected = [uses + 1, uses, uses, uses, 4]  # the reference is tried once for whether it packs
+        brought = sum(x.nbytes for x in device.brought)
+        assert brought == sum(times * size for times, size in zip(expected, sizes, strict=True))
+        assert_same(away, here)
 
     def test_a_run_of_one_model_is_no_ensemble(
         self, tmp_path: Path, tiny_model: Path, ensemble: Path
