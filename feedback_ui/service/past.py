@@ -9,8 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from feedback_ui.database import Database
-from feedback_ui.schema import Action, Assignment, Item, Judgement, PromptRow
-from feedback_ui.service.access import Actor, campaign_named, require_rater
+from feedback_ui.schema import Action, Assignment, Campaign, Item, Judgement, PromptRow
+from feedback_ui.service.access import Actor, campaign_named, own_assignment, require_rater
+from feedback_ui.service.tasks import Task, task_of
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,13 @@ def my_last(db: Database, actor: Actor, campaign: UUID | str, *, count: int = 20
     """The rater's own latest judgements in a campaign, newest first; those taken back are left out."""
 
     def work(session: Session) -> list[Past]:
-        rater = require_rater(session, actor)
+        rater, row = rater_in(session, actor, campaign)
         query = (
             select(Judgement, Assignment, PromptRow.content)
             .join(Assignment, Assignment.id == Judgement.assignment_id)
             .join(Item, Item.id == Assignment.item_id)
             .join(PromptRow, PromptRow.id == Item.prompt_id)
-            .where(Assignment.campaign_id == campaign_named(session, campaign).id)
+            .where(Assignment.campaign_id == row.id)
             .where(Assignment.rater_id == rater.id, Judgement.revision == Assignment.revision)
             .where(Judgement.action != "withdraw")
             .order_by(Judgement.number.desc())
@@ -52,6 +53,55 @@ def my_last(db: Database, actor: Actor, campaign: UUID | str, *, count: int = 20
             )
             for judgement, assignment, prompt in session.execute(query)
         ]
+
+    return db.read(work)
+
+
+@dataclass(frozen=True)
+class OwnTask:
+    """An item that was given to a rater, as it was shown; `given` is what counts, None before the first."""
+
+    task: Task
+    action: Action | None
+    given: dict[str, Any] | None
+    revision: int
+
+
+def my_task(db: Database, actor: Actor, assignment_id: UUID) -> OwnTask:
+    """One of a rater's own items, to correct it or to go on with it. Raises NotFound, also for another's."""
+
+    def work(session: Session) -> OwnTask:
+        assignment = own_assignment(session, actor, assignment_id)
+        task = task_of(session, session.get_one(Campaign, assignment.campaign_id), assignment)
+        query = select(Judgement).where(
+            Judgement.assignment_id == assignment.id, Judgement.revision == assignment.revision
+        )
+        last = session.scalars(query).first()
+        if last is None:
+            return OwnTask(task, None, None, 0)
+        given = None if last.action == "withdraw" else as_shown(last.content, assignment.shown)
+        return OwnTask(task, last.action, given, last.revision)
+
+    return db.read(work)
+
+
+def my_own(db: Database, actor: Actor, assignment_id: UUID) -> tuple[Task, dict[str, Any] | None]:
+    """One of the rater's own items as it was shown, and what was said of it; None where nothing counts.
+
+    Raises:
+        NotFound: it is not among the actor's.
+    """
+
+    def work(session: Session) -> tuple[Task, dict[str, Any] | None]:
+        assignment = own_assignment(session, actor, assignment_id)
+        campaign = session.get_one(Campaign, assignment.campaign_id)
+        said = session.scalar(
+            select(Judgement)
+            .where(Judgement.assignment_id == assignment.id, Judgement.revision == assignment.revision)
+            .where(Judgement.action != "withdraw")
+        )
+        given = as_shown(said.content, assignment.shown) if said is not None else None
+        return task_of(session, campaign, assignment), given
 
     return db.read(work)
 
