@@ -7,66 +7,34 @@ and a click (idempotency key) are written once, and an item has no more takers t
 """
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    CheckConstraint,
-    ForeignKey,
-    Index,
-    MetaData,
-    String,
-    Text,
-    UniqueConstraint,
-    Uuid,
-    text,
+from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import text as sql
+from sqlalchemy.orm import Mapped, mapped_column
+
+from feedback_ui.columns import (
+    Action,
+    AssignmentStatus,
+    Base,
+    CampaignStatus,
+    Number,
+    Role,
+    Standing,
+    TokenKind,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-
-from feedback_ui.columns import Number, Utc
-
-Role = Literal["rater", "manager"]
-TokenKind = Literal["session", "invitation"]
-CampaignStatus = Literal["open", "paused", "closed"]
-AssignmentStatus = Literal["held", "released", "done", "skipped"]
-Action = Literal["judge", "skip", "withdraw"]
-
-
-class Base(DeclarativeBase):
-    """What the tables share."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own way
-        UUID: Uuid(),
-        datetime: Utc(),
-        dict[str, Any]: JSON(),
-        list[str]: JSON(),
-        Role: String(16),
-        TokenKind: String(16),
-        CampaignStatus: String(16),
-        AssignmentStatus: String(16),
-        Action: String(16),
-    }
 
 
 class Rater(Base):
-    """A person who judges or manages. `pseudonym` is what an export says in place of the name."""
+    """Who judges or manages; exports say `pseudonym`. A `guest` (by open link) sees their campaigns alone."""
 
     __tablename__ = "rater"
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str] = mapped_column(String(200), unique=True)
     pseudonym: Mapped[str] = mapped_column(String(40), unique=True)
     role: Mapped[Role]
+    guest: Mapped[bool] = mapped_column(default=False)
     password_hash: Mapped[str | None] = mapped_column(String(400))
     created: Mapped[datetime]
     disabled: Mapped[datetime | None]
@@ -74,15 +42,26 @@ class Rater(Base):
 
 
 class Token(Base):
-    """A signed-in session or an invitation. The token itself is with its owner; here is its SHA-256."""
+    """A session, an invitation or an open link, by its SHA-256; the token itself is with its owner.
+
+    An open link (`join`) is of a campaign, the others of a rater; `places` people may still come by it.
+    """
 
     __tablename__ = "token"
+    __table_args__ = (
+        CheckConstraint("(kind = 'join') = (rater_id IS NULL)", name="rater"),
+        CheckConstraint("(kind = 'join') = (campaign_id IS NOT NULL)", name="campaign"),
+        CheckConstraint("kind = 'join' OR expires IS NOT NULL", name="expires"),
+        CheckConstraint("places >= 0", name="places"),
+    )
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
-    rater_id: Mapped[UUID] = mapped_column(ForeignKey("rater.id"), index=True)
+    rater_id: Mapped[UUID | None] = mapped_column(ForeignKey("rater.id"), index=True)
+    campaign_id: Mapped[UUID | None] = mapped_column(ForeignKey("campaign.id"))
     kind: Mapped[TokenKind]
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
     created: Mapped[datetime]
-    expires: Mapped[datetime]
+    expires: Mapped[datetime | None]
+    places: Mapped[int | None]
     ended: Mapped[datetime | None]
 
 
@@ -91,6 +70,9 @@ class Campaign(Base):
 
     `form` is a `feedback_ui.form.Form`. A share `overlap` of the items goes to `raters_per_item` raters, the
     rest to one. `gold_share` of what a rater is given are items whose answer is known.
+
+    `qualify_items` such items come first, of which a share `pass_mark` must be right. `pause_gold` wrong ones
+    among the last few pause a rater (0: never). Nobody gives more than `rater_share` of all judgements.
     """
 
     __tablename__ = "campaign"
@@ -98,6 +80,10 @@ class Campaign(Base):
         CheckConstraint("raters_per_item >= 1", name="raters"),
         CheckConstraint("overlap >= 0 AND overlap <= 1", name="overlap"),
         CheckConstraint("gold_share >= 0 AND gold_share < 1", name="gold_share"),
+        CheckConstraint("qualify_items >= 0", name="qualify_items"),
+        CheckConstraint("pass_mark > 0 AND pass_mark <= 1", name="pass_mark"),
+        CheckConstraint("rater_share > 0 AND rater_share <= 1", name="rater_share"),
+        CheckConstraint("pause_gold >= 0", name="pause_gold"),
     )
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str] = mapped_column(String(200), unique=True)
@@ -108,6 +94,10 @@ class Campaign(Base):
     overlap: Mapped[float]
     gold_share: Mapped[float]
     lease_s: Mapped[int]
+    qualify_items: Mapped[int]
+    pass_mark: Mapped[float]
+    rater_share: Mapped[float]
+    pause_gold: Mapped[int]
     status: Mapped[CampaignStatus]
     created: Mapped[datetime]
 
@@ -164,8 +154,8 @@ class Item(Base):
             "ix_item_open",
             "campaign_id",
             "place",
-            sqlite_where=text("free > 0"),
-            postgresql_where=text("free > 0"),
+            sqlite_where=sql("free > 0"),
+            postgresql_where=sql("free > 0"),
         ),
     )
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
@@ -216,8 +206,8 @@ class Assignment(Base):
             "campaign_id",
             "rater_id",
             unique=True,
-            sqlite_where=text("status = 'held'"),
-            postgresql_where=text("status = 'held'"),
+            sqlite_where=sql("status = 'held'"),
+            postgresql_where=sql("status = 'held'"),
         ),
     )
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
@@ -233,6 +223,24 @@ class Assignment(Base):
     lease_until: Mapped[datetime]
     draft: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     revision: Mapped[int]
+
+
+class Participation(Base):
+    """How a rater stands in a campaign. Who has no row may judge, where the campaign asks for no test.
+
+    `gold_since` is the number of the judgement after which gold items count for a pause. `worker` is the id
+    by which a crowd platform knows the person, who shows it `completion_code` when the work is done.
+    """
+
+    __tablename__ = "participation"
+    __table_args__ = (UniqueConstraint("campaign_id", "worker"),)
+    campaign_id: Mapped[UUID] = mapped_column(ForeignKey("campaign.id"), primary_key=True)
+    rater_id: Mapped[UUID] = mapped_column(ForeignKey("rater.id"), primary_key=True, index=True)
+    standing: Mapped[Standing]
+    gold_since: Mapped[int] = mapped_column(BigInteger)
+    worker: Mapped[str | None] = mapped_column(String(200))
+    completion_code: Mapped[str | None] = mapped_column(String(16), unique=True)
+    joined: Mapped[datetime]
 
 
 class Judgement(Base):

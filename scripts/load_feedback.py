@@ -37,10 +37,11 @@ from feedback_ui.form import Form  # noqa: E402
 from feedback_ui.schema import Assignment, Item, Judgement  # noqa: E402
 from feedback_ui.service.access import OPERATOR, Actor  # noqa: E402
 from feedback_ui.service.accounts import add_rater  # noqa: E402
-from feedback_ui.service.campaigns import Plan, create_campaign  # noqa: E402
+from feedback_ui.service.campaigns import create_campaign  # noqa: E402
 from feedback_ui.service.claims import next_task  # noqa: E402
 from feedback_ui.service.importing import import_rows  # noqa: E402
 from feedback_ui.service.judgements import submit  # noqa: E402
+from feedback_ui.service.plan import Plan  # noqa: E402
 from scripts.measuring.postgres import postgres_server  # noqa: E402
 
 HUMAN_S = 5.0

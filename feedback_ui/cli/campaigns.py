@@ -10,7 +10,8 @@ from feedback_ui.database import Database
 from feedback_ui.errors import InvalidFeedback
 from feedback_ui.form import ANSWERS, FLAGS, parse_form
 from feedback_ui.service.access import OPERATOR
-from feedback_ui.service.campaigns import LEASE_S, Plan, create_campaign
+from feedback_ui.service.campaigns import create_campaign
+from feedback_ui.service.plan import LEASE_S, Plan
 from feedback_ui.service.progress import CampaignProgress, all_progress, campaign_progress
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from feedback_ui.database import Database
 from feedback_ui.errors import NotAllowed, NotFound
 from feedback_ui.form import check_storable
-from feedback_ui.schema import Assignment, Audit, Campaign, Rater, Role
+from feedback_ui.schema import Assignment, Audit, Campaign, Participation, Rater, Role
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,29 @@ def campaign_named(session: Session, campaign: UUID | str) -> Campaign:
         names = ", ".join(session.scalars(select(Campaign.name).order_by(Campaign.name).limit(20)))
         raise NotFound(f"there is no campaign {str(campaign)!r}; there are: {names or 'none'}")
     return found
+
+
+def rater_in(session: Session, actor: Actor, campaign: UUID | str) -> tuple[Rater, Campaign]:
+    """The actor's row, and a campaign that they may judge in.
+
+    Raises NotAllowed as `require_rater` does, NotFound for a campaign that is not there or, for a guest, is
+    not theirs; which of the two is not told to a guest.
+    """
+    rater = require_rater(session, actor)
+    if not rater.guest:
+        return rater, campaign_named(session, campaign)
+    own = (
+        select(Campaign)
+        .join(Participation, Participation.campaign_id == Campaign.id)
+        .where(Participation.rater_id == rater.id)
+    )
+    column = Campaign.id if isinstance(campaign, UUID) else Campaign.name
+    if isinstance(campaign, str):
+        check_storable(campaign, "the campaign's name")
+    found = session.scalar(own.where(column == campaign))
+    if found is None:
+        raise NotFound("there is no such campaign among yours")
+    return rater, found
 
 
 def own_assignment(session: Session, actor: Actor, assignment_id: UUID) -> Assignment:

@@ -197,19 +197,27 @@ def rater_named(session: Session, rater: UUID | str) -> Rater:
 
 
 def add_account(
-    session: Session, db: Database, actor: Actor, name: str, role: Role, password_hash: str | None
+    session: Session,
+    db: Database,
+    actor: Actor | None,
+    name: str,
+    role: Role,
+    password_hash: str | None,
+    *,
+    guest: bool = False,
 ) -> Rater:
-    """The row of a new account, its name free and checked."""
+    """The row of a new account, its name free and checked. `actor` is None for who comes by themselves."""
     rater = Rater(
         name=name,
         pseudonym=f"r-{secrets.token_hex(6)}",
         role=role,
+        guest=guest,
         password_hash=password_hash,
         created=db.now(),
     )
     session.add(rater)
     session.flush()
-    note(session, db, actor, "add-rater", str(rater.id), role=role)
+    note(session, db, actor or as_actor(rater), "add-rater", str(rater.id), role=role)
     return rater
 
 

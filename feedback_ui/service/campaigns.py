@@ -10,10 +10,17 @@ from sqlalchemy.orm import Session
 from feedback_ui.database import Database
 from feedback_ui.errors import Conflict, InvalidFeedback, NotFound
 from feedback_ui.form import Form, check_storable
-from feedback_ui.schema import Campaign, CampaignStatus, Guideline
-from feedback_ui.service.access import Actor, campaign_named, note, require_manager, require_rater
+from feedback_ui.schema import Campaign, CampaignStatus, Guideline, Participation
+from feedback_ui.service.access import (
+    Actor,
+    campaign_named,
+    note,
+    rater_in,
+    require_manager,
+    require_rater,
+)
+from feedback_ui.service.plan import Plan
 
-LEASE_S = 20 * 60
 QUESTIONS = {
     "compare": "Which answer is better?",
     "chat": "Which answer is better?",
@@ -39,32 +46,6 @@ class CampaignInfo:
     guidelines: str
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How many raters an item gets. A share `overlap` of the items has `raters_per_item`, the rest 1.
-
-    `gold_share` of what a rater is given has a known answer. `lease_s` is how long an item is kept for a
-    rater without a sign of life, in seconds.
-    """
-
-    raters_per_item: int = 1
-    overlap: float = 1.0
-    gold_share: float = 0.0
-    lease_s: int = LEASE_S
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.raters_per_item <= 1000:
-            raise InvalidFeedback(f"raters per item={self.raters_per_item} is not 1 to 1000")
-        if not 0 <= self.overlap <= 1:
-            raise InvalidFeedback(f"overlap={self.overlap} is a share of the items, 0 to 1")
-        if not 0 <= self.gold_share < 1:
-            raise InvalidFeedback(
-                f"gold share={self.gold_share} is 0 to less than 1; 0.1 is every tenth item"
-            )
-        if not 10 <= self.lease_s <= 7 * 86400:
-            raise InvalidFeedback(f"lease={self.lease_s} s is not 10 s to a week; 1200 is 20 minutes")
-
-
 def create_campaign(
     db: Database,
     actor: Actor,
@@ -87,6 +68,7 @@ def create_campaign(
     """
     require_manager(actor)
     plan = plan or Plan()
+    plan.check_fits(form)
     name = name.strip()
     if not 0 < len(name) <= 200:
         raise InvalidFeedback("a campaign's name has 1 to 200 characters")
@@ -107,6 +89,10 @@ def create_campaign(
             overlap=plan.overlap,
             gold_share=plan.gold_share,
             lease_s=plan.lease_s,
+            qualify_items=plan.qualify_items,
+            pass_mark=plan.pass_mark,
+            rater_share=plan.rater_share,
+            pause_gold=plan.pause_gold,
             status="open",
             created=db.now(),
         )
@@ -148,13 +134,15 @@ def set_status(db: Database, actor: Actor, campaign: UUID | str, status: Campaig
 
 
 def campaigns(db: Database, actor: Actor) -> list[CampaignInfo]:
-    """A manager's are all, a rater's the open ones; by name."""
+    """A manager's are all, a rater's the open ones, a guest's the open ones of theirs; by name."""
 
     def work(session: Session) -> list[CampaignInfo]:
         query = select(Campaign).order_by(Campaign.name)
         if actor.role != "manager":
-            require_rater(session, actor)
+            rater = require_rater(session, actor)
             query = query.where(Campaign.status == "open")
+            if rater.guest:
+                query = query.join(Participation).where(Participation.rater_id == rater.id)
         return [_info(session, row) for row in session.scalars(query)]
 
     return db.read(work)
@@ -163,21 +151,14 @@ def campaigns(db: Database, actor: Actor) -> list[CampaignInfo]:
 def campaign_info(db: Database, actor: Actor, campaign: UUID | str) -> CampaignInfo:
     """One campaign, its newest guidelines with it."""
 
-    def work(session: Session) -> CampaignInfo:
-        if actor.role != "manager":
-            require_rater(session, actor)
-        return _info(session, campaign_named(session, campaign))
-
-    return db.read(work)
+    return db.read(lambda session: _info(session, _visible(session, actor, campaign)))
 
 
 def guidelines(db: Database, actor: Actor, campaign: UUID | str, version: int) -> str:
     """The text of one version, such as that of an old judgement. Raises NotFound."""
 
     def work(session: Session) -> str:
-        if actor.role != "manager":
-            require_rater(session, actor)
-        row = campaign_named(session, campaign)
+        row = _visible(session, actor, campaign)
         query = select(Guideline.text).where(Guideline.campaign_id == row.id, Guideline.version == version)
         found = session.scalar(query)
         if found is None:
@@ -196,6 +177,12 @@ def guideline_version(session: Session, campaign_id: UUID) -> int:
 def form_of(campaign: Campaign) -> Form:
     """What the campaign asks."""
     return Form.model_validate(campaign.form)
+
+
+def _visible(session: Session, actor: Actor, campaign: UUID | str) -> Campaign:
+    if actor.role == "manager":
+        return campaign_named(session, campaign)
+    return rater_in(session, actor, campaign)[1]
 
 
 def _info(session: Session, row: Campaign) -> CampaignInfo:

@@ -12,10 +12,11 @@ from feedback_ui.errors import Conflict, InvalidFeedback
 from feedback_ui.form import check_storable
 from feedback_ui.rows import Answer, ItemDraft
 from feedback_ui.schema import Assignment, Item, Judgement, PromptRow, Response
-from feedback_ui.service.access import Actor, campaign_named, own_assignment, require_rater
+from feedback_ui.service.access import Actor, own_assignment, rater_in
 from feedback_ui.service.campaigns import form_of
 from feedback_ui.service.importing import add_items
 from feedback_ui.service.slots import assign, release_held
+from feedback_ui.service.standing import standing_of
 from feedback_ui.service.tasks import Task, task_of
 from rlhf.records import Message, Prompt
 
@@ -50,12 +51,13 @@ def chat_turn(
         check_storable(text, "the conversation")
 
     def work(session: Session) -> Task:
-        rater = require_rater(session, actor)
-        row = campaign_named(session, campaign)
+        rater, row = rater_in(session, actor, campaign)
         if form_of(row).kind != "chat":
             raise InvalidFeedback(f"the campaign {row.name!r} is of kind {form_of(row).kind}, not chat")
         if row.status != "open":
             raise Conflict(f"the campaign {row.name!r} is {row.status}; ask its manager to open it")
+        if standing_of(session, db, row, rater) != "active":
+            raise Conflict("you were paused in this campaign; ask its manager")
         where = _next_turn(session, actor, after)
         draft = ItemDraft("chat", Prompt(tuple(conversation), where), tuple(answers))
         release_held(session, row.id, rater.id)

@@ -1,13 +1,14 @@
 """Which item a rater is given next, and for how long it is theirs.
 
-A claim is one transaction. It takes the rater's own unfinished item if there is one; else, by chance as often
-as the campaign says, an item whose answer is known; else the first item that still looks for raters and that
-this rater has not had. Constraints of the schema hold what must not happen whatever this code does; the lease
-only says when a slot that nobody works on may go to another.
+A claim is one transaction. Of a rater who may judge (standing.py), it takes the rater's own unfinished item
+if there is one; else, by chance as often as the campaign says, an item whose answer is known; else the first
+item that still looks for raters and that this rater has not had. Constraints of the schema hold what must not
+happen whatever this code does; the lease only says when a slot that nobody works on may go to another.
 """
 
 import random
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Select, exists, func, literal_column, select
@@ -16,7 +17,7 @@ from sqlalchemy.orm import Session
 from feedback_ui.database import Database
 from feedback_ui.errors import Conflict, InvalidFeedback
 from feedback_ui.schema import Assignment, Campaign, GoldKey, Item
-from feedback_ui.service.access import Actor, campaign_named, own_assignment, require_rater
+from feedback_ui.service.access import Actor, own_assignment, rater_in
 from feedback_ui.service.campaigns import form_of
 from feedback_ui.service.slots import (
     assign,
@@ -24,51 +25,96 @@ from feedback_ui.service.slots import (
     lease_from_now,
     locked,
     own_in,
+    release_held,
     renewed,
     take_slot,
 )
+from feedback_ui.service.standing import completion_code, is_capped, standing_of
 from feedback_ui.service.tasks import Task, task_of
 
 MAX_DRAFT = 1_000_000  # characters of JSON
 _AT_ONCE = 50  # expired leases that one claim takes back
 
 
-def next_task(
-    db: Database, actor: Actor, campaign: UUID | str, *, rng: random.Random | None = None
-) -> Task | None:
-    """The item that this rater is to judge now, theirs for the campaign's lease; None where none is left.
+TurnState = Literal["open", "qualifying", "failed", "capped", "paused", "closed", "finished"]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a rater hears who asks for work: an item, or why there is none.
+
+    open        an item; without one, the rater begins by themselves (a live conversation)
+    qualifying  an item of the test that comes first
+    failed      the test was not passed
+    capped      the rater has given all that one may give
+    paused      the campaign is paused or its test has no items yet, or the rater was paused
+    closed      the campaign is
+    finished    nothing is left for this rater at the moment
+
+    `completion_code` is there for a crowd platform's worker who has nothing more to do.
+    """
+
+    task: Task | None
+    state: TurnState
+    completion_code: str | None = None
+
+
+def next_turn(db: Database, actor: Actor, campaign: UUID | str, *, rng: random.Random | None = None) -> Turn:
+    """The item that this rater is to judge now, theirs for the campaign's lease, or why there is none.
 
     Asked again, it is the same item until that is judged, skipped or lost. Several requests at once get one
     item between them.
 
     Args:
         rng: decides about the order of the answers and about gold items; the system's own if left out.
+    """
+    chance = rng or random.SystemRandom()
+    found, due = db.read(lambda session: _looked_up(session, db, actor, campaign))
+    for assignment_id in due:
+        _release_expired(db, found, assignment_id)
+
+    def work(session: Session) -> Turn:
+        rater, row = rater_in(session, actor, found.id)
+        if row.status != "open":
+            code = completion_code(session, row.id, rater.id) if row.status == "closed" else None
+            return Turn(None, row.status, code)
+        standing = standing_of(session, db, row, rater)
+        if standing in (None, "failed", "paused"):
+            release_held(session, row.id, rater.id)
+            return Turn(None, standing or "paused")
+        in_test = standing == "qualifying"
+        state: TurnState = "qualifying" if in_test else "open"
+        held = own_in(session, row.id, rater.id, Assignment.status == "held")
+        if held is not None and locked(session, held).status == "held":
+            return Turn(task_of(session, row, renewed(db, row, held)), state)
+        if not in_test and is_capped(session, row, rater.id):
+            return Turn(None, "capped", completion_code(session, row.id, rater.id))
+        again = _resumed(session, db, row, rater.id)
+        if again is not None:
+            return Turn(task_of(session, row, again), state)
+        if form_of(row).kind == "chat":  # a turn is of the rater who began it, and made by chat_turn
+            return Turn(None, "open")
+        gold = in_test or chance.random() < row.gold_share
+        item = _choose(session, row, rater.id, gold=gold, others=not in_test)
+        if item is None:
+            return Turn(None, "finished", completion_code(session, row.id, rater.id))
+        return Turn(task_of(session, row, assign(session, db, row, item, rater.id, chance)), state)
+
+    return db.write(work, idempotent=True)
+
+
+def next_task(
+    db: Database, actor: Actor, campaign: UUID | str, *, rng: random.Random | None = None
+) -> Task | None:
+    """The item of `next_turn` alone; None where there is none for this rater.
 
     Raises:
         Conflict: the campaign is paused or closed.
     """
-    chance = rng or random.SystemRandom()
-    found, due = db.read(lambda session: _looked_up(session, db, campaign))
-    for assignment_id in due:
-        _release_expired(db, found, assignment_id)
-
-    def work(session: Session) -> Task | None:
-        rater = require_rater(session, actor)
-        row = session.get_one(Campaign, found.id)
-        held = own_in(session, row.id, rater.id, Assignment.status == "held")
-        if held is not None and locked(session, held).status == "held":
-            return task_of(session, row, renewed(db, row, held))
-        again = _resumed(session, db, row, rater.id)
-        if again is not None:
-            return task_of(session, row, again)
-        if form_of(row).kind == "chat":  # a turn is of the rater who began it, and made by chat_turn
-            return None
-        item = _choose(session, row, rater.id, gold=chance.random() < row.gold_share)
-        if item is None:
-            return None
-        return task_of(session, row, assign(session, db, row, item, rater.id, chance))
-
-    return db.write(work, idempotent=True)
+    turn = next_turn(db, actor, campaign, rng=rng)
+    if turn.state in ("paused", "closed"):
+        raise Conflict(f"the campaign {str(campaign)!r} is {turn.state}; ask its manager")
+    return turn.task
 
 
 def heartbeat(db: Database, actor: Actor, assignment_id: UUID) -> bool:
@@ -104,11 +150,11 @@ def save_draft(db: Database, actor: Actor, assignment_id: UUID, draft: dict[str,
     return heartbeat(db, actor, assignment_id)
 
 
-def _looked_up(session: Session, db: Database, campaign: UUID | str) -> tuple[Campaign, list[UUID]]:
-    """The campaign, which must be open, and its assignments whose lease wants looking at."""
-    found = campaign_named(session, campaign)
-    if found.status != "open":
-        raise Conflict(f"the campaign {found.name!r} is {found.status}; ask its manager to open it")
+def _looked_up(
+    session: Session, db: Database, actor: Actor, campaign: UUID | str
+) -> tuple[Campaign, list[UUID]]:
+    """The campaign, and its assignments whose lease wants looking at."""
+    _, found = rater_in(session, actor, campaign)
     due = (Assignment.lease_until <= db.now()) | (Assignment.lease_until > lease_from_now(db, found))
     query = select(Assignment.id).where(Assignment.campaign_id == found.id, Assignment.status == "held", due)
     return found, [*session.scalars(query.limit(_AT_ONCE))]
@@ -130,7 +176,7 @@ def _resumed(session: Session, db: Database, campaign: Campaign, rater_id: UUID)
     return None
 
 
-def _choose(session: Session, campaign: Campaign, rater_id: UUID, *, gold: bool) -> Item | None:
+def _choose(session: Session, campaign: Campaign, rater_id: UUID, *, gold: bool, others: bool) -> Item | None:
     had = exists().where(Assignment.item_id == Item.id, Assignment.rater_id == rater_id)
     mine = select(Item.id).where(Item.campaign_id == campaign.id, ~had).limit(1)
     if gold:
@@ -138,6 +184,8 @@ def _choose(session: Session, campaign: Campaign, rater_id: UUID, *, gold: bool)
         found = _locked_first(session, known)
         if found is not None:
             return found
+    if not others:
+        return None
     # the zero is written out: SQLite uses the index of open items for this very condition alone
     return _locked_first(session, mine.where(Item.free > literal_column("0")).order_by(Item.place))
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from feedback_ui.database import Database
 from feedback_ui.schema import Action, Assignment, Campaign, Item, Judgement, PromptRow
-from feedback_ui.service.access import Actor, campaign_named, own_assignment, require_rater
+from feedback_ui.service.access import Actor, own_assignment, rater_in
 from feedback_ui.service.tasks import Task, task_of
 
 

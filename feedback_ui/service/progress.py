@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from feedback_ui.database import Database
 from feedback_ui.schema import Assignment, Campaign, CampaignStatus, GoldKey, Item, Judgement, Rater
-from feedback_ui.service.access import Actor, campaign_named, require_manager, require_rater
+from feedback_ui.service.access import Actor, campaign_named, rater_in, require_manager
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def my_progress(db: Database, actor: Actor, campaign: UUID | str) -> MyProgress:
     """Of the actor, in one campaign. Gold items are among those judged and not among those that wait."""
 
     def work(session: Session) -> MyProgress:
-        rater = require_rater(session, actor)
-        campaign_id = campaign_named(session, campaign).id
+        rater, row = rater_in(session, actor, campaign)
+        campaign_id = row.id
         own = (Assignment.campaign_id == campaign_id, Assignment.rater_id == rater.id)
         query = select(Assignment.status, func.count()).where(*own).group_by(Assignment.status)
         counts = {status: count for status, count in session.execute(query)}

@@ -8,10 +8,11 @@ from feedback_ui.database import Database
 from feedback_ui.form import Form
 from feedback_ui.service.access import OPERATOR, Actor
 from feedback_ui.service.accounts import add_rater
-from feedback_ui.service.campaigns import Plan, create_campaign
+from feedback_ui.service.campaigns import create_campaign
 from feedback_ui.service.claims import next_task
 from feedback_ui.service.importing import import_rows
 from feedback_ui.service.judgements import submit
+from feedback_ui.service.plan import Plan
 
 COMPARE = Form(kind="compare", flags=("unsafe", "other"), edit=True)
 
