@@ -8,7 +8,6 @@ What is too long or cannot be read as Markdown is shown plain.
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from html import escape, unescape
 from typing import Any, Literal
 from xml.etree import ElementTree
@@ -60,7 +59,6 @@ _SMALL = re.compile(r"-?(?:[0-3](?:\.\d+)?|\.\d+)em|0")  # a size that stays wit
 _CLASSES = {"formula", "formula-block", "source", "language", "to-center", "to-right", "to-left"}
 
 
-@lru_cache(maxsize=256)
 def rendered(text: str) -> str:
     """`text` as HTML that is safe to put into the page, in time linear in its length."""
     if len(text) > MAX_MARKDOWN:
