@@ -1,5 +1,6 @@
 """Items about which raters disagree, and a manager's word that settles one."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -9,18 +10,22 @@ from sqlalchemy.orm import Session
 
 from feedback_ui.database import Database
 from feedback_ui.errors import Conflict, NotFound
-from feedback_ui.form import parse_given
+from feedback_ui.form import Form, parse_given
 from feedback_ui.schema import Assignment, Campaign, Candidate, Item, Judgement
 from feedback_ui.service.access import Actor, campaign_named, note, require_manager, require_rater
 from feedback_ui.service.campaigns import form_of, guideline_version
 from feedback_ui.service.current import Said, comparisons, current
+
+FAR_APART = 0.5
+"""Scores of one answer contradict each other where they lie this share of the scale apart."""
 
 
 @dataclass(frozen=True)
 class Dispute:
     """An item on which raters contradict each other; answers in the order of the file.
 
-    `votes` counts, for each answer by its place there, how many found it better; `said` is what each gave.
+    `votes` counts, for each answer by its place there, how many found it better; `said` is what each gave,
+    as `judgement.content` with these places for the answers' ids.
     """
 
     item_id: UUID
@@ -31,15 +36,29 @@ class Dispute:
 
 
 def disputes(db: Database, actor: Actor, campaign: UUID | str) -> list[Dispute]:
-    """The items, not yet settled, of which one rater finds better what another finds worse."""
+    """The items, neither settled nor of known answer, on which raters contradict each other.
+
+    They do where one finds better what another finds worse, one's thumb is up and another's down, or their
+    scores lie half the scale apart. Those come first that are most evenly contested.
+    """
     require_manager(actor)
-    said = db.read(lambda session: current(session, campaign_named(session, campaign).id))
+
+    def work(session: Session) -> tuple[Form, list[Said]]:
+        row = campaign_named(session, campaign)
+        return form_of(row), current(session, row.id)
+
+    return disputes_of(*db.read(work))
+
+
+def disputes_of(form: Form, said: Sequence[Said]) -> list[Dispute]:
+    """`disputes` of what was read already."""
     settled = {one.subject.id for one in said if one.adjudicates}
     by_item: dict[UUID, list[Said]] = {}
     for one in said:
-        if one.action == "judge" and one.subject.id not in settled:
+        if one.action == "judge" and one.subject.id not in settled and one.subject.gold is None:
             by_item.setdefault(one.subject.id, []).append(one)
-    return [_dispute(votes) for votes in by_item.values() if _contradict(votes)]
+    found = [_dispute(votes) for votes in by_item.values() if _contradict(form, votes)]
+    return sorted(found, key=_one_sided)
 
 
 def adjudicate(db: Database, actor: Actor, item_id: UUID, given: dict[str, Any], *, key: str) -> None:
@@ -104,23 +123,45 @@ def adjudicate(db: Database, actor: Actor, item_id: UUID, given: dict[str, Any],
     db.write(work, idempotent=True)
 
 
-def _contradict(votes: list[Said]) -> bool:
+def _contradict(form: Form, votes: Sequence[Said]) -> bool:
     outcomes: dict[str, set[str]] = {}
     for one in votes:
         for pair in comparisons(one):
             outcomes.setdefault(pair.key, set()).add(pair.outcome)
     thumbs = {one.content["thumb"] for one in votes if "thumb" in one.content}
-    return len(thumbs) > 1 or any({"first", "second"} <= said for said in outcomes.values())
+    return (
+        len(thumbs) > 1
+        or any({"first", "second"} <= said for said in outcomes.values())
+        or _far_apart(form, votes)
+    )
 
 
-def _dispute(votes: list[Said]) -> Dispute:
+def _far_apart(form: Form, votes: Sequence[Said]) -> bool:
+    widths = {scale.name: scale.high - scale.low for scale in form.scales}
+    given: dict[tuple[str, str], list[float]] = {}
+    for one in votes:
+        if "score" in one.content:
+            given.setdefault(("", form.scales[0].name), []).append(one.content["score"])
+        for answer, values in one.content.get("ratings", {}).items():
+            for scale, value in values.items():
+                given.setdefault((answer, scale), []).append(value)
+    return any(max(own) - min(own) >= FAR_APART * widths[scale] for (_, scale), own in given.items())
+
+
+def _one_sided(dispute: Dispute) -> float:
+    """The share of votes for the answer with most of them."""
+    total = sum(dispute.votes.values())
+    return max(dispute.votes.values()) / total if total else 1.0
+
+
+def _dispute(votes: Sequence[Said]) -> Dispute:
     subject = votes[0].subject
-    order = list(subject.answers)
-    counts = dict.fromkeys(range(len(order)), 0)
+    place = {own: at for at, own in enumerate(subject.answers)}
+    counts = dict.fromkeys(range(len(place)), 0)
     for one in votes:
         for pair in comparisons(one):
             if pair.outcome != "tie":
-                counts[order.index(pair.first if pair.outcome == "first" else pair.second)] += 1
+                counts[place[pair.first if pair.outcome == "first" else pair.second]] += 1
         if one.content.get("thumb"):
             counts[0] += 1
     return Dispute(
@@ -128,5 +169,20 @@ def _dispute(votes: list[Said]) -> Dispute:
         subject.prompt,
         tuple(source.text for source in subject.answers.values()),
         counts,
-        tuple(dict(one.content) for one in votes),
+        tuple(_in_places(one.content, place) for one in votes),
     )
+
+
+def _in_places(content: Mapping[str, Any], place: Mapping[str, int]) -> dict[str, Any]:
+    found = dict(content)
+    for name in ("better", "worse"):
+        if found.get(name) is not None:
+            found[name] = place[found[name]]
+    if "ranking" in found:
+        found["ranking"] = [sorted(place[own] for own in group) for group in found["ranking"]]
+    for name in ("ratings", "flags"):
+        if name in found:
+            found[name] = {place[own]: value for own, value in found[name].items()}
+    if "edit" in found:
+        found["edit"] = {"place": place[found["edit"]["response"]], "text": found["edit"]["text"]}
+    return found

@@ -1,7 +1,8 @@
 """The manager's figures: whether what the raters say can be trusted (`rlhf.crowd` computes them)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from uuid import UUID
 
@@ -15,11 +16,21 @@ from feedback_ui.schema import Rater
 from feedback_ui.service.access import Actor, campaign_named, require_manager
 from feedback_ui.service.campaigns import form_of
 from feedback_ui.service.current import Comparison, Said, comparisons, current
+from feedback_ui.service.gold_figures import GoldFigures, gold_figures
 from rlhf import crowd
 
 PAIRED: tuple[Kind, ...] = ("compare", "chat", "rank")
 MOST_KAPPAS = 10
 """Cohen's kappa is of two raters; it is told of each two among so many who judged most."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """How two models did against each other, in judgements."""
+
+    wins: int
+    ties: int
+    losses: int
 
 
 @dataclass(frozen=True)
@@ -29,8 +40,10 @@ class Quality:
     `agreement` is the share of pairs of raters who said the same; `alpha` is Krippendorff's, of numbers by
     their differences; `fleiss` is None where items have different numbers of raters. `skills` are the
     probability of being right by Dawid–Skene, and None where the campaign has no classes. `left` and `longer`
-    are the shares of all votes for the side shown on the left and for the longer answer. `models` are
-    Bradley–Terry strengths in nats of the models compared, and None where there are not two.
+    are the shares of all votes for the side shown on the left and for the longer answer, of `num_sided` and
+    `num_lengths`. `length_alarm` is by the rule of `side_alarm`, and says less: people prefer the longer in
+    some 60 % of pairs. `models` are Bradley–Terry strengths in nats of the models compared, None
+    where there are not two; `records` are the first's wins, ties and losses of each two.
     """
 
     num_judgements: int
@@ -40,10 +53,15 @@ class Quality:
     cohen: dict[tuple[str, str], crowd.Interval]
     skills: dict[str, crowd.Interval] | None
     raters: dict[str, crowd.RaterFigures]
+    gold: GoldFigures
     left: crowd.Interval
-    longer: crowd.Interval
+    num_sided: int
     side_alarm: bool
+    longer: crowd.Interval
+    num_lengths: int
+    length_alarm: bool
     models: crowd.Strengths | None
+    records: dict[tuple[str, str], Record]
 
 
 def quality(
@@ -65,18 +83,42 @@ def quality(
 
     def work(session: Session) -> tuple[Kind, list[Said], dict[str, str]]:
         row = campaign_named(session, campaign)
-        names = {pseudonym: name for pseudonym, name in session.execute(select(Rater.pseudonym, Rater.name))}
-        return form_of(row).kind, current(session, row.id), names
+        return form_of(row).kind, current(session, row.id), rater_names(session)
 
     kind, said, names = db.read(work)
-    judged = [one for one in said if one.action == "judge" and not one.adjudicates]
+    return quality_of(kind, votes_of(said), names, limits=limits, seed=seed, draws=draws)
+
+
+def rater_names(session: Session) -> dict[str, str]:
+    """Of each pseudonym the name."""
+    return {pseudonym: name for pseudonym, name in session.execute(select(Rater.pseudonym, Rater.name))}
+
+
+def votes_of(said: Sequence[Said]) -> list[Said]:
+    """What raters judged: without skips, and without what managers settled."""
+    return [one for one in said if one.action == "judge" and not one.adjudicates]
+
+
+def quality_of(
+    kind: Kind,
+    judged: Sequence[Said],
+    names: Mapping[str, str],
+    *,
+    limits: crowd.Limits | None = None,
+    seed: int = 0,
+    draws: int = 200,
+) -> Quality | None:
+    """`quality` of judgements that were read already; `names` has a name for each pseudonym."""
     judgements = judgements_of(kind, judged, names)
     if not judgements:
         return None
+    limits = limits or crowd.Limits()
     tie = "tie" if kind in PAIRED else None
-    gold = gold_of(kind, judged)
-    left = crowd.left_share(judgements, tie=tie)
+    left, longer = crowd.left_share(judgements, tie=tie), crowd.longer_share(judgements, tie=tie)
     num_sided = sum(one.left is not None and one.label != tie for one in judgements)
+    num_lengths = sum(one.longer is not None and one.label != tie for one in judgements)
+    gold = gold_figures(judged, names)
+    versus = _versus(judged, names)
     return Quality(
         num_judgements=len(judged),
         agreement=crowd.raw_agreement(judgements, seed=seed, draws=draws),
@@ -85,16 +127,21 @@ def quality(
         ),
         fleiss=_fleiss(judgements, seed, draws),
         cohen=_cohen(judgements, seed, draws),
-        skills=_skills(kind, judgements, gold),
-        raters=crowd.rater_figures(judgements, gold=gold, tie=tie, limits=limits),
+        skills=_skills(kind, judgements, gold_of(kind, judged)),
+        raters=_raters(judgements, gold, tie, limits),
+        gold=gold,
         left=left,
-        longer=crowd.longer_share(judgements, tie=tie),
-        side_alarm=crowd.side_alarm(left, num_sided, limits or crowd.Limits()),
-        models=_models(judged, names, seed, draws),
+        num_sided=num_sided,
+        side_alarm=crowd.side_alarm(left, num_sided, limits),
+        longer=longer,
+        num_lengths=num_lengths,
+        length_alarm=crowd.side_alarm(longer, num_lengths, limits),
+        models=crowd.bradley_terry(versus, seed=seed, draws=draws) if versus else None,
+        records=_records(versus),
     )
 
 
-def judgements_of(kind: Kind, judged: Sequence[Said], names: dict[str, str]) -> list[crowd.Judgement]:
+def judgements_of(kind: Kind, judged: Sequence[Said], names: Mapping[str, str]) -> list[crowd.Judgement]:
     """What was said as labels: of pairs first, second or tie; of thumbs 1 or 0; else the number given."""
     if kind in PAIRED:
         return [_of_pair(pair, names) for one in judged for pair in comparisons(one)]
@@ -122,7 +169,7 @@ def gold_of(kind: Kind, judged: Sequence[Said]) -> dict[str, crowd.Label]:
     return {str(one.subject.id): int(one.subject.gold["label"]) for one in keyed if one.subject.gold}
 
 
-def _of_pair(pair: Comparison, names: dict[str, str]) -> crowd.Judgement:
+def _of_pair(pair: Comparison, names: Mapping[str, str]) -> crowd.Judgement:
     said = pair.said
     two = len(said.shown) == 2  # of a ranking nothing stands simply on the left
     lengths = [len(said.subject.answers[own].text) for own in (pair.first, pair.second)]
@@ -172,8 +219,23 @@ def _skills(
     return dict(fit.skills)
 
 
-def _models(judged: Sequence[Said], names: dict[str, str], seed: int, draws: int) -> crowd.Strengths | None:
-    """Of the models that stood side by side; one that names none is known by its run."""
+def _raters(
+    judgements: Sequence[crowd.Judgement], gold: GoldFigures, tie: str | None, limits: crowd.Limits
+) -> dict[str, crowd.RaterFigures]:
+    """With gold items by the rule of `gold_figures`, which knows ranges of scores and whole rankings."""
+    found = crowd.rater_figures(judgements, tie=tie, limits=limits)
+    for rater, share in gold.by_rater.items():
+        if rater not in found:  # said of gold items alone that both answers are bad
+            continue
+        alarms = found[rater].alarms
+        if share.passed.high < limits.gold:
+            alarms = (*alarms, crowd.Alarm("gold", share.passed.estimate, limits.gold))
+        found[rater] = replace(found[rater], gold=share.passed, num_gold=share.num, alarms=alarms)
+    return found
+
+
+def _versus(judged: Sequence[Said], names: Mapping[str, str]) -> list[crowd.Comparison]:
+    """Of two models that stood side by side; one that names none is known by its run."""
     rows: list[crowd.Comparison] = []
     for pair in (pair for one in judged if one.subject.gold is None for pair in comparisons(one)):
         shown = pair.said.shown
@@ -186,4 +248,15 @@ def _models(judged: Sequence[Said], names: dict[str, str], seed: int, draws: int
         outcome = "tie" if better is None else "left" if better == left else "right"
         rater, item = names[pair.said.rater], str(pair.said.subject.id)
         rows.append(crowd.Comparison(origins[0], origins[1], outcome, rater, item))
-    return crowd.bradley_terry(rows, seed=seed, draws=draws) if rows else None
+    return rows
+
+
+def _records(versus: Sequence[crowd.Comparison]) -> dict[tuple[str, str], Record]:
+    """Of each two models, in order of name."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for row in versus:
+        first, second = sorted((row.left, row.right))
+        winner = {"left": row.left, "right": row.right}.get(row.outcome)
+        said = "ties" if winner is None else "wins" if winner == first else "losses"
+        counts.setdefault((first, second), Counter())[said] += 1
+    return {both: Record(own["wins"], own["ties"], own["losses"]) for both, own in sorted(counts.items())}
