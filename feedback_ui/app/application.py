@@ -50,7 +50,7 @@ def create_app(db: Database, settings: Settings) -> FastAPI:
     _mount_gradio(app, parts)
     # Where the parent has a policy of its own, Gradio adds none: no other site may read anything.
     app.add_middleware(CORSMiddleware, allow_origins=[])
-    app.add_middleware(Gate, sessions=parts.sessions, workers=parts.workers)
+    app.add_middleware(Gate, sessions=parts.sessions, workers=parts.workers, language=settings.language)
     return app
 
 
@@ -73,20 +73,26 @@ def _add_pages(app: FastAPI, parts: Parts) -> None:
     async def sign_in(request: Request) -> Response:
         if parts.sessions.single_person:
             return RedirectResponse("/", 303)
-        return HTMLResponse(pages.sign_in_page(request, language))
+        return _page(request, pages.sign_in_page(request, language))
 
     @app.get("/join/{token}")
     async def join(request: Request, token: str) -> Response:
         try:
             link = await parts.workers.run(link_of, parts.db, token)
         except NotAllowed:
-            return HTMLResponse(pages.used_page(request, language), 404)
-        page = pages.invitation_page if link.kind == "invitation" else pages.open_link_page
-        return HTMLResponse(page(request, language, token, link.name))
+            return _page(request, pages.used_page(request, language), 404)
+        made = pages.invitation_page if link.kind == "invitation" else pages.open_link_page
+        return _page(request, made(request, language, token, link.name))
 
     @app.get("/manage")
     async def manage() -> Response:
         return RedirectResponse("/manage/", 308)
+
+
+def _page(request: Request, html: str, status: int = 200) -> Response:
+    response = HTMLResponse(html, status)
+    pages.keep_language(response, request.query_params.get("language"))
+    return response
 
 
 def _mount_gradio(app: FastAPI, parts: Parts) -> None:

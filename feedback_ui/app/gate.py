@@ -15,8 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from feedback_ui.app.failures import explained, failure
 from feedback_ui.app.headers import protect
+from feedback_ui.app.pages import LANGUAGE_COOKIE, keep_language
 from feedback_ui.app.sessions import Sessions, SignedOut
-from feedback_ui.app.settings import is_loopback
+from feedback_ui.app.settings import Language, is_loopback
 from feedback_ui.app.workers import Workers
 from feedback_ui.errors import NotAllowed
 
@@ -58,11 +59,14 @@ _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real
 class Gate:
     """ASGI middleware, the outermost: refuses, answers what fails, and sets the safety headers."""
 
-    def __init__(self, app: ASGIApp, *, sessions: Sessions, workers: Workers) -> None:
-        """Around an application."""
+    def __init__(
+        self, app: ASGIApp, *, sessions: Sessions, workers: Workers, language: Language = "auto"
+    ) -> None:
+        """Around an application; `language` is of who has chosen none."""
         self.app = app
         self.sessions = sessions
         self.workers = workers
+        self.language = language
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection: HTTP, or the server's start and stop; there are no web sockets."""
@@ -75,15 +79,17 @@ class Gate:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
+        request = Request(scope)
 
         async def protected(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                protect(MutableHeaders(scope=message), scope["path"])
+                headers = MutableHeaders(scope=message)
+                protect(headers, scope["path"])
+                self._say_language(request, headers)
             await send(message)
 
-        request = Request(scope)
         try:
             response = self._refusal(request) or await self._unless_allowed(request)
             if response is None:
@@ -95,6 +101,14 @@ class Gate:
                 raise  # half an answer is out: the server cuts the connection
             response = explained(error)
         await response(scope, receive, protected)
+
+    def _say_language(self, request: Request, headers: MutableHeaders) -> None:
+        """Who has chosen no language has the server's: the pages' scripts read it from the cookie."""
+        is_page = headers.get("content-type", "").startswith("text/html")
+        if is_page and self.language != "auto" and LANGUAGE_COOKIE not in request.cookies:
+            response = Response()
+            keep_language(response, self.language)
+            headers.append("Set-Cookie", response.headers["Set-Cookie"])
 
     def _refusal(self, request: Request) -> Response | None:
         """What is wrong with how a request comes, whoever sends it."""

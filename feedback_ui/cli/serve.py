@@ -49,7 +49,7 @@ def add_commands(commands: Any) -> None:
     page.add_argument(
         "--model-key-env",
         metavar="VARIABLE",
-        help="the environment variable that holds the policies' API key",
+        help="environment variable that holds the policies' API key",
     )
     page.add_argument(
         "--temperature", type=float, default=1.0, help="at which policies are asked (default: 1)"

@@ -10,12 +10,14 @@ from string import Template
 from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
+from starlette.responses import Response
 
 from feedback_ui.app.settings import Language
 
 FOLDER = Path(__file__).parent
 LANGUAGE_COOKIE = "feedback_language"
 _OTHER = {"en": "zh", "zh": "en"}
+_YEAR_S = 365 * 86_400
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,12 @@ def language_of(request: Request, default: Language) -> str:
             if asked.strip().startswith(language):
                 return language
     return "en"
+
+
+def keep_language(response: Response, language: str | None) -> None:
+    """Have the browser keep a language, which the scripts of the pages read; nothing where it is none."""
+    if language in _OTHER:
+        response.set_cookie(LANGUAGE_COOKIE, language, max_age=_YEAR_S, samesite="lax")
 
 
 def sign_in_page(request: Request, default: Language) -> str:

@@ -1,48 +1,40 @@
 """A server on a store, and browsers that are signed in to it."""
 
-import sys
-from collections.abc import Callable, Iterator
-from types import ModuleType
+from collections.abc import Callable
 
 import pytest
-from people import campaign
-from starlette.testclient import TestClient
+from argon2 import PasswordHasher
+from browsers import PASSWORD, Browser
 
+from feedback_ui.app import application
 from feedback_ui.app.application import create_app
 from feedback_ui.app.settings import Settings
 from feedback_ui.database import Database
+from feedback_ui.service import passwords
 from feedback_ui.service.access import OPERATOR
 from feedback_ui.service.accounts import add_rater
 
-HOST = "page.example"
-PASSWORD = "a long password"
 
-
-class Browser(TestClient):
-    """A browser on one of the server's pages: it sends JSON, and where it comes from."""
-
-    def __init__(self, app, host: str = HOST, scheme: str = "http", **options) -> None:
-        super().__init__(app, base_url=f"{scheme}://{host}", follow_redirects=False, **options)
-        self.headers["origin"] = f"{scheme}://{host}"
-
-    def send(self, path: str, **body):
-        """POST some JSON."""
-        return self.post(path, json=body)
-
-    def sign_in(self, name: str, password: str = PASSWORD) -> "Browser":
-        """The same, signed in."""
-        answer = self.send("/api/sign-in", name=name, password=password)
-        assert answer.status_code == 200, answer.text
-        return self
+@pytest.fixture(autouse=True)
+def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(passwords, "hasher", lambda: quick)
 
 
 @pytest.fixture
-def app(db: Database):
-    return create_app(db, Settings())
+def build(db: Database, monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
+    """A server without the Gradio pages, which take a second to make."""
+    monkeypatch.setattr(application, "_mount_gradio", lambda app, parts: None)
+    return lambda settings=None: create_app(db, settings or Settings())
 
 
 @pytest.fixture
-def browser(app, db: Database) -> Iterator[Callable[..., Browser]]:
+def app(build: Callable[..., object]):
+    return build()
+
+
+@pytest.fixture
+def browser(app, db: Database) -> Callable[..., Browser]:
     """`browser("name")` is signed in, its account made where it is missing; `browser()` is not."""
     made: set[str] = set()
 
@@ -55,4 +47,4 @@ def browser(app, db: Database) -> Iterator[Callable[..., Browser]]:
             made.add(name)
         return one.sign_in(name)
 
-    yield new
+    return new
