@@ -12,7 +12,7 @@ from rlhf.config import AllStage, Config, EvalStage, PpoStage, RmStage, SftStage
 from rlhf.errors import ConfigError
 from rlhf.metrics import duration
 from rlhf.runs import Manifest
-from stages.shared import console
+from stages.console import console, say
 
 TITLES = {"sft": "supervised fine-tuning", "rm": "reward model", "ppo": "PPO", "eval": "evaluation"}
 
@@ -45,7 +45,7 @@ def run_one(cfg: Config, stage: SftStage | RmStage | PpoStage | EvalStage, **mad
     manifest: Manifest = module.run(cfg.model_copy(update={"stage": stage, "inputs": inputs}))
     took = duration(time.monotonic() - began)
     said = f"{folder_of(cfg, manifest)} in {took} ({duration(manifest.seconds)} of work)"
-    console.print(f"{stage.kind}: {said}", markup=False, highlight=False)
+    say(stage.kind, said)
     return manifest
 
 

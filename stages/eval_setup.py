@@ -19,15 +19,11 @@ from rlhf.records import Demonstration, Prompt
 from rlhf.rewards import Reward, build_reward, needs_model, same_tokens
 from rlhf.runs import Artifact
 from rlhf.runs.provenance import git_revision, package_versions
+from stages.datasets import load_demonstrations, load_prompts, source_of
 from stages.judges import gold_reward, model_reward
 from stages.policies import Speaker, load_speaker, name_of
 from stages.reward_models import Scoring
-from stages.shared import (
-    Session,
-    load_demonstrations,
-    load_prompts,
-    source_of,
-)
+from stages.shared import Session
 
 ROWS_READ = 200  # rows of demonstrations for each that is wanted: a twentieth is held out, a tenth careful
 

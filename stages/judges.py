@@ -11,7 +11,8 @@ from rlhf.models.loading import context_length, load_tokenizer, with_matrices_in
 from rlhf.models.reward_model import load_reward_model
 from rlhf.rewards import ModelReward, Reward, Scored, Scores
 from rlhf.rewards.model import reward_encoder
-from stages.shared import Session, gold_weights
+from stages.datasets import gold_weights
+from stages.shared import Session
 
 
 def gold_reward(cfg: Config) -> Reward:

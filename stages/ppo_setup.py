@@ -37,8 +37,9 @@ from rlhf.training.prompt_order import ppo_seed
 from rlhf.training.seeds import sub_seed
 from rlhf.training.sharding import shard
 from rlhf.training.update import PpoUpdater, parameter_groups
+from stages.datasets import load_demonstrations, load_prompts, source_of
 from stages.reward_models import Maximised, validation_reward
-from stages.shared import Session, encoder_for, load_demonstrations, load_prompts, source_of
+from stages.shared import Session, encoder_for
 
 
 def set_up(here: Session) -> Ppo:

@@ -10,7 +10,7 @@ from rlhf.data.encoding import Encoder
 from rlhf.data.scored import pair_ratings
 from rlhf.records import Preference, Prompt, Rating
 from rlhf.training.score_trainer import Scale, scale_of
-from stages.shared import Parts, load_demonstrations, load_preferences, load_ratings, source_of
+from stages.datasets import Parts, load_demonstrations, load_preferences, load_ratings, source_of
 
 SHIFT_ROWS = 512  # demonstrations whose mean score becomes 0
 LEARNS_FROM = {

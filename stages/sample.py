@@ -14,8 +14,9 @@ from rlhf.errors import DataError
 from rlhf.evaluation.answers import answer_row
 from rlhf.records import Prompt
 from rlhf.runs import Artifact, Experiment, Manifest
+from stages.datasets import load_prompts
 from stages.policies import Speaker, load_speaker, sampling_of
-from stages.shared import Session, experiment_of, load_prompts, session
+from stages.shared import Session, experiment_of, session
 
 
 def run(cfg: Config) -> Manifest:

@@ -25,7 +25,8 @@ from rlhf.training.course import Course, common_arguments, latest_saved
 from rlhf.training.machine import Stop, auto_learning_rate
 from rlhf.training.ordering import Plan, make_plan
 from rlhf.training.sft import Row, SftTrainer, packed, rows_of, sft_trainer
-from stages.shared import Session, base_of, encoder_for, load_base, load_demonstrations, session
+from stages.datasets import load_demonstrations
+from stages.shared import Session, base_of, encoder_for, load_base, session
 
 
 def run(cfg: Config) -> Manifest:

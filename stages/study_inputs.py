@@ -9,8 +9,9 @@ from rlhf.config import Config, StudyStage, validate
 from rlhf.data.sources import local_files
 from rlhf.errors import ConfigError, InputError
 from rlhf.runs import Artifact, hash_data_files
+from stages.datasets import source_of
 from stages.reward_models import named_inputs
-from stages.shared import experiment_of, source_of
+from stages.shared import experiment_of
 
 DATASETS = {
     "dpo": {"preferences"},

@@ -15,15 +15,9 @@ from rlhf.training.course import Course, Saved, latest_saved
 from rlhf.training.machine import Stop
 from rlhf.training.ordering import Plan
 from rlhf.training.trainer import RunTrainer
+from stages.datasets import Parts, load_demonstrations, load_preferences, load_prompts
 from stages.rm_lessons import pairs_by_model
-from stages.shared import (
-    Parts,
-    Session,
-    encoder_for,
-    load_demonstrations,
-    load_preferences,
-    load_prompts,
-)
+from stages.shared import Session, encoder_for
 from stages.study_inputs import recorded, study_stage
 
 PIECES_JSON = "pieces.json"

@@ -4,7 +4,7 @@ TRL's RewardTrainer knows neither weights nor soft labels and finds the score by
 answers of a pair go through the model in one batch, and the score is read by mask.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel, TrainingArguments
 
-from rlhf.algos.preference import bradley_terry, pair_accuracy
+from rlhf.algos.preference import PairAccuracy, PreferenceLoss, bradley_terry, pair_accuracy
 from rlhf.data.collation import collate, plan_microbatches
 from rlhf.data.encoding import Encoded, Encoder
 from rlhf.models.reward_model import sequence_scores
@@ -23,7 +23,9 @@ from rlhf.training.course import Course, one_gpu
 from rlhf.training.trainer import RunTrainer
 
 R = TypeVar("R")
+Kind = TypeVar("Kind", bound="RewardTrainer")
 
+SIDES = ("chosen", "rejected")
 LOOK_TOKENS = 8192  # in a batch that is only scored
 
 
@@ -62,10 +64,13 @@ def collate_pairs(rows: Sequence[PairRow], pad_id: int) -> dict[str, Tensor]:
 
     ids_PS and mask_PS are [2 B, S], the mask True at tokens; probability_B, margin_B and weight_B are [B].
     """
-    ids_PS, mask_PS = _batch([*(row.chosen for row in rows), *(row.rejected for row in rows)], pad_id)
+    ids_PS, mask_PS = _batch([getattr(row, side) for side in SIDES for row in rows], pad_id)
+    return {"ids_PS": ids_PS, "mask_PS": mask_PS} | pair_labels(rows)
+
+
+def pair_labels(rows: Sequence[PairRow]) -> dict[str, Tensor]:
+    """What people said of the pairs, [B] each."""
     return {
-        "ids_PS": ids_PS,
-        "mask_PS": mask_PS,
         "probability_B": torch.tensor([row.probability for row in rows]),
         "margin_B": torch.tensor([row.margin for row in rows]),
         "weight_B": torch.tensor([row.weight for row in rows]),
@@ -144,16 +149,20 @@ class RewardTrainer(RunTrainer):
         """Loss and accuracy on the validation part."""
         if not self.validation:
             return {}
-        chosen_B = self.score([row.chosen for row in self.validation])
-        rejected_B = self.score([row.rejected for row in self.validation])
-        probability_B = torch.tensor([row.probability for row in self.validation])
-        weight_B = torch.tensor([row.weight for row in self.validation])
-        margin_B = torch.tensor([row.margin for row in self.validation])
-        labels = {"probability_B": probability_B, "weight_B": weight_B}
-        return {
-            "validation/loss": float(bradley_terry(chosen_B, rejected_B, margin_B=margin_B, **labels).loss),
-            "validation/accuracy": pair_accuracy(chosen_B, rejected_B, **labels).rate,
-        }
+        loss, accuracy = self.judge(self.validation)
+        return {"validation/loss": float(loss.loss), "validation/accuracy": accuracy.rate}
+
+    def judge(
+        self, rows: Sequence[PairRow], total_weight: float | None = None
+    ) -> tuple[PreferenceLoss, PairAccuracy]:
+        """What the model, as it is, makes of pairs; `total_weight` as in `bradley_terry`."""
+        chosen_B, rejected_B = (self.score([getattr(row, side) for row in rows]) for side in SIDES)
+        labels = pair_labels(rows)
+        margin_B = labels.pop("margin_B")
+        return (
+            bradley_terry(chosen_B, rejected_B, margin_B=margin_B, total_weight=total_weight, **labels),
+            pair_accuracy(chosen_B, rejected_B, **labels),
+        )
 
     def score(self, rows: Sequence[list[int]]) -> Tensor:
         """Scores [N] of token rows, on the CPU; the shift that the config holds is taken off."""
@@ -205,10 +214,24 @@ def reward_trainer(
     arguments: Mapping[str, Any],
 ) -> RewardTrainer:
     """A trainer that shows the pairs in the order of the course's plan; call `run_course` on it."""
-    trainer = RewardTrainer(
+    return make_trainer(RewardTrainer, collate_pairs, model, rows, validation, course, pad_id, arguments)
+
+
+def make_trainer(
+    kind: type[Kind],
+    collate_rows: Callable[[Sequence[R], int], dict[str, Tensor]],
+    model: nn.Module,
+    rows: Sequence[R],
+    validation: Sequence[PairRow],
+    course: Course,
+    pad_id: int,
+    arguments: Mapping[str, Any],
+) -> Kind:
+    """A trainer of a kind; `collate_rows` makes a batch of rows and the padding id."""
+    trainer = kind(
         model=Scorer(model),
         args=one_gpu(TrainingArguments(**arguments)),
-        data_collator=lambda batch: collate_pairs(batch, pad_id),
+        data_collator=lambda batch: collate_rows(batch, pad_id),
         train_dataset=InOrder(rows, course.plan.order),
     )
     trainer.loss_is_scaled_for_ga = True

@@ -11,16 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import TrainingArguments
 
-from rlhf.algos.preference import bradley_terry, pair_accuracy
 from rlhf.algos.ratings import rating_loss
 from rlhf.data.collation import collate
 from rlhf.data.encoding import Encoded, Encoder
 from rlhf.errors import DataError
 from rlhf.records import Rating
-from rlhf.training.course import Course, one_gpu
-from rlhf.training.reward_trainer import InOrder, PairRow, RewardTrainer, Scorer, collate_pairs
+from rlhf.training.course import Course
+from rlhf.training.reward_trainer import PairRow, RewardTrainer, collate_pairs, make_trainer
 from rlhf.training.trainer import RunTrainer
 
 RARE = 1e-3  # the share of thumbs up is taken as no nearer to 0 or 1
@@ -178,15 +176,7 @@ class ScoreTrainer(RewardTrainer):
         if self.validation_rows:
             figures["validation/loss"] = self._validation_loss()
         if self.validation:
-            chosen_B = self.score([row.chosen for row in self.validation])
-            rejected_B = self.score([row.rejected for row in self.validation])
-            accuracy = pair_accuracy(
-                chosen_B,
-                rejected_B,
-                probability_B=torch.tensor([row.probability for row in self.validation]),
-                weight_B=torch.tensor([row.weight for row in self.validation]),
-            )
-            figures["validation/accuracy"] = accuracy.rate
+            figures["validation/accuracy"] = self.judge(self.validation)[1].rate
         return figures
 
     def step_figures(self, logs: Mapping[str, float]) -> dict[str, float]:
@@ -206,16 +196,12 @@ class ScoreTrainer(RewardTrainer):
     def _validation_loss(self) -> float:
         pairs = [row for row in self.validation_rows if isinstance(row, PairRow)]
         single = [row for row in self.validation_rows if isinstance(row, RatingRow)]
-        labels, loss, weight = collate_rows(self.validation_rows, self.pad_id), 0.0, 0.0
+        loss = weight = 0.0
         if pairs:
-            result = bradley_terry(
-                self.score([row.chosen for row in pairs]),
-                self.score([row.rejected for row in pairs]),
-                total_weight=1.0,
-                **{name: labels[name] for name in ("probability_B", "margin_B", "weight_B")},
-            )
-            loss, weight = loss + float(result.loss), weight + float(result.weight_sum)
+            found, _ = self.judge(pairs, total_weight=1.0)
+            loss, weight = loss + float(found.loss), weight + float(found.weight_sum)
         if single:
+            labels = collate_rows(single, self.pad_id)
             given = (labels["target_N"], labels["is_thumb_N"], labels["weight_N"])
             scores_N = self.score([row.ids for row in single])
             loss += float(rating_loss(scores_N, *given, prior=self.prior))
@@ -247,14 +233,6 @@ def score_trainer(
     arguments: Mapping[str, Any],
 ) -> ScoreTrainer:
     """A trainer that shows the rows in the order of the course's plan; call `run_course` on it."""
-    trainer = ScoreTrainer(
-        model=Scorer(model),
-        args=one_gpu(TrainingArguments(**arguments)),
-        data_collator=lambda batch: collate_rows(batch, pad_id),
-        train_dataset=InOrder(rows, course.plan.order),
-    )
-    trainer.loss_is_scaled_for_ga = True
-    trainer.validation, trainer.validation_rows = validation, validation_rows
-    trainer.prior, trainer.pad_id = prior, pad_id
-    trainer.begin(course)
+    trainer = make_trainer(ScoreTrainer, collate_rows, model, rows, validation, course, pad_id, arguments)
+    trainer.validation_rows, trainer.prior = validation_rows, prior
     return trainer

@@ -5,15 +5,9 @@ from pathlib import Path
 
 import torch
 from peft import TaskType
+from small_models import configs, numbers
 from torch import nn
-from transformers import (
-    AutoModelForCausalLM,
-    GPT2Config,
-    LlamaConfig,
-    PreTrainedConfig,
-    PreTrainedModel,
-    Qwen2Config,
-)
+from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from rlhf.config import ModelConfig
 from rlhf.data.collation import Batch, collate
@@ -24,21 +18,8 @@ from rlhf.models.reward_model import new_reward_model, score_head
 VOCABULARY = 32
 PAD = 0
 LORA = ModelConfig(adapter="lora", lora_rank=3, lora_alpha=6)
-SMALL = {"vocab_size": VOCABULARY, "bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
-LLAMA_LIKE = {
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "max_position_embeddings": 64,
-    "initializer_range": 0.3,
-}
-CONFIGS: dict[str, PreTrainedConfig] = {
-    "llama": LlamaConfig(**SMALL, **LLAMA_LIKE),
-    "qwen2": Qwen2Config(**SMALL, **LLAMA_LIKE, tie_word_embeddings=True),
-    "gpt2": GPT2Config(**SMALL, n_embd=16, n_layer=2, n_head=2, n_positions=64, initializer_range=0.3),
-}
+SMALL = numbers(VOCABULARY)
+CONFIGS = configs(VOCABULARY)
 
 
 def language_model(config: PreTrainedConfig, seed: int = 0) -> PreTrainedModel:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from role_models import CONFIGS, LLAMA_LIKE, SMALL, VOCABULARY, language_model
+from role_models import CONFIGS, SMALL, VOCABULARY, language_model
+from small_models import LLAMA_LIKE
 from torch import Tensor
 from transformers import CohereConfig, Gemma2Config, GraniteConfig, PreTrainedConfig, PreTrainedModel
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForSequenceClassification
+from small_models import small_scorer
+from transformers import LlamaForSequenceClassification
 
 from rlhf.data.encoding import Encoder, make_encoder
 from rlhf.demo.tokenizer import tokenizer
@@ -20,19 +21,7 @@ def encoder() -> Encoder:
 
 @pytest.fixture(scope="module")
 def model(encoder: Encoder) -> LlamaForSequenceClassification:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(encoder.tokenizer),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        max_position_embeddings=64,
-        num_labels=1,
-        pad_token_id=encoder.pad_id,
-        initializer_range=0.5,
-    )
-    return LlamaForSequenceClassification(config).eval()
+    return small_scorer(encoder.tokenizer, num_hidden_layers=1, max_position_embeddings=64)
 
 
 def answered(encoder: Encoder, question: str, response: str, finish: str = "eos") -> Scored:

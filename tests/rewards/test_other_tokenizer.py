@@ -4,13 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from small_models import small_scorer
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
     BertTokenizerFast,
-    LlamaConfig,
-    LlamaForSequenceClassification,
     PreTrainedTokenizerFast,
 )
 
@@ -61,19 +60,7 @@ def policy() -> Encoder:
 @pytest.fixture(scope="module")
 def judge() -> tuple[ModelReward, PreTrainedTokenizerFast]:
     own = other_tokenizer()
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(own),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=512,
-        num_labels=1,
-        pad_token_id=own.pad_token_id,
-        initializer_range=0.5,
-    )
-    model = LlamaForSequenceClassification(config).eval()
+    model = small_scorer(own, max_position_embeddings=512)
     encoder = reward_encoder(other_tokenizer(), 512, "plain")
     return ModelReward(model, encoder, policy_encoder=make_encoder(tokenizer(), 256)), own
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from rollout_models import LLAMA_LIKE, PAD, SMALL, VOCABULARY, policy
+from rollout_models import PAD, SMALL, VOCABULARY, policy
+from small_models import LLAMA_LIKE
 from transformers import (
     AutoModelForCausalLM,
     Gemma3TextConfig,

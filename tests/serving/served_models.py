@@ -11,31 +11,16 @@ from pathlib import Path
 
 import httpx2
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from small_models import small_llama
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from rlhf.demo.tokenizer import tokenizer
 
 
 def make_policy(folder: Path, seed: int) -> Path:
     """A model folder whose next token depends on all that went before, with the embedded tokenizer."""
-    words = tokenizer()
-    config = LlamaConfig(
-        vocab_size=len(words),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=128,
-        initializer_range=0.3,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=words.eos_token_id,
-        pad_token_id=words.pad_token_id,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        LlamaForCausalLM(config).save_pretrained(folder)
-    words.save_pretrained(folder)
+    small_llama(seed, max_position_embeddings=128, initializer_range=0.3).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
     return folder
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tiny import tiny_llama
+from small_models import small_llama
 
 from rlhf.demo.tokenizer import tokenizer
 
@@ -12,6 +12,6 @@ from rlhf.demo.tokenizer import tokenizer
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a causal language model of 16 dimensions and the embedded world's tokenizer."""
     folder = tmp_path_factory.mktemp("tiny")
-    tiny_llama().save_pretrained(folder)
+    small_llama().save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     return folder

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from tiny import tiny_llama
+from small_models import small_llama
 from transformers import AutoModelForSequenceClassification
 
 from rlhf.config import Config, validate
@@ -34,7 +34,7 @@ def make_policy(
         stage,
         "policy",
         inputs,
-        {"model": lambda target: save_plain(tiny_llama(seed), tokenizer(), target)},
+        {"model": lambda target: save_plain(small_llama(seed), tokenizer(), target)},
         base,
     )
 

@@ -13,8 +13,8 @@ from rlhf.config import Config, DataConfig, RmStage, validate
 from rlhf.demo import world
 from rlhf.errors import ConfigError, DataError
 from rlhf.records import Preference, Rating
+from stages.datasets import source_of
 from stages.rm_lessons import lessons
-from stages.shared import source_of
 
 SMALL = {
     "stage__batch_size": 8,

@@ -8,6 +8,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from peft import TaskType
+from small_models import numbers
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PreTrainedModel
@@ -35,7 +36,7 @@ from rlhf.training.update import PpoUpdater, parameter_groups
 VOCABULARY = 32
 PAD, END = 0, 1
 TEMPERATURE = 0.7
-SMALL = {"vocab_size": VOCABULARY, "bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
+SMALL = numbers(VOCABULARY)
 LORA = ModelConfig(adapter="lora", lora_rank=3, lora_alpha=6)
 
 

@@ -8,34 +8,24 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from small_courses import small_course
+from small_models import small_llama
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
 
 from rlhf.config import ModelConfig
 from rlhf.config.stages import TrainerStage
 from rlhf.data.encoding import Encoder, make_encoder
 from rlhf.demo.tokenizer import tokenizer
-from rlhf.metrics import MetricsLog, read_metrics
+from rlhf.metrics import read_metrics
 from rlhf.models.loading import with_adapter
 from rlhf.records import Preference, Prompt
-from rlhf.training.course import Course, common_arguments
 from rlhf.training.dpo import DpoTrainer, dpo_rows, dpo_trainer, row_length
-from rlhf.training.machine import Machine, Stop, auto_learning_rate
-from rlhf.training.ordering import make_plan
+from rlhf.training.machine import auto_learning_rate
 
 PAIRS = [
     Preference(Prompt(f"Count to {n}" + "!" * (n % 4)), f"{n} it is.", "no" + " no" * (n % 5))
     for n in range(8)
 ]
-
-
-class Folder:
-    """As much of a run as a course needs."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def save_state(self, step: int, write: Any) -> None:
-        """Keeps nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +34,7 @@ def encoder() -> Encoder:
 
 
 def new_model(seed: int = 0) -> LlamaForCausalLM:
-    words = tokenizer()
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=len(words),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        tie_word_embeddings=True,
-        eos_token_id=words.eos_token_id,
-        initializer_range=0.2,
-    )
-    return LlamaForCausalLM(config)
+    return small_llama(seed, num_hidden_layers=1, initializer_range=0.2)
 
 
 def make_trainer(
@@ -71,26 +49,16 @@ def make_trainer(
     model: torch.nn.Module | None = None,
 ) -> DpoTrainer:
     rows = dpo_rows(pairs, encoder)
-    stage = TrainerStage(
-        batch_size=len(rows),
+    small = small_course(
+        folder,
+        TrainerStage,
+        [row_length(row) for row in rows],
         microbatch_size=microbatch_size,
         max_steps=max_steps,
-        eval_every=max_steps,
-        warmup=0,
+        rate=rate,
     )
-    plan = make_plan(stage, [row_length(row) for row in rows], learning_rate=rate, seed=0, on_gpu=False)
-    folder.mkdir(exist_ok=True)
-    course = Course(
-        run=Folder(folder),  # type: ignore[arg-type]
-        log=MetricsLog(folder / "metrics.jsonl"),
-        stop=Stop(None),
-        title="dpo",
-        plan=plan,
-        save_every=max_steps,
-    )
-    machine = Machine(torch.device("cpu"), torch.float32, 1)
-    arguments = common_arguments(course, stage, machine, seed=0)
-    return dpo_trainer(model or new_model(), encoder, rows, rows, course, beta=beta, arguments=arguments)
+    model = model or new_model()
+    return dpo_trainer(model, encoder, rows, rows, small.course, beta=beta, arguments=small.arguments)
 
 
 def answer_logprob(model: Any, prompt_ids: list[int], answer_ids: list[int]) -> float:

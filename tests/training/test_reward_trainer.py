@@ -3,33 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForSequenceClassification
+from small_courses import BAD, GOOD, PAD, number_scorer, small_course
 
 from rlhf.config import RmStage
-from rlhf.metrics import MetricsLog, read_metrics
-from rlhf.training.course import Course, common_arguments
-from rlhf.training.machine import Machine, Stop
-from rlhf.training.ordering import make_plan
+from rlhf.metrics import read_metrics
 from rlhf.training.reward_trainer import PairRow, RewardTrainer, reward_trainer
 
-GOOD, BAD, PAD = 7, 8, 0
 PAIRS = [
     PairRow([1, 2, *[3] * (n % 3), GOOD], [1, 2, BAD, *[4] * (n % 4)], weight=1 + n % 2) for n in range(12)
 ]
-
-
-class Folder:
-    """As much of a run as a course needs."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def save_state(self, step: int, write: Any) -> None:
-        """Keeps nothing."""
 
 
 def trained(
@@ -41,42 +26,15 @@ def trained(
     rate: float = 0.01,
 ) -> RewardTrainer:
     """A small reward model after some steps, all pairs in each."""
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=16,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_labels=1,
-        pad_token_id=PAD,
-    )
-    stage = RmStage(
-        batch_size=len(pairs),
+    small = small_course(
+        folder,
+        RmStage,
+        [row.length for row in pairs],
         microbatch_size=microbatch_size,
         max_steps=max_steps,
-        eval_every=max_steps,
-        warmup=0,
+        rate=rate,
     )
-    plan = make_plan(stage, [row.length for row in pairs], learning_rate=rate, seed=0, on_gpu=False)
-    folder.mkdir(exist_ok=True)
-    course = Course(
-        run=Folder(folder),  # type: ignore[arg-type]
-        log=MetricsLog(folder / "metrics.jsonl"),
-        stop=Stop(None),
-        title="reward model",
-        plan=plan,
-        save_every=max_steps,
-    )
-    machine = Machine(torch.device("cpu"), torch.float32, 1)
-    trainer = reward_trainer(
-        LlamaForSequenceClassification(config),
-        pairs,
-        (),
-        course,
-        pad_id=PAD,
-        arguments=common_arguments(course, stage, machine, seed=0),
-    )
+    trainer = reward_trainer(number_scorer(), pairs, (), small.course, pad_id=PAD, arguments=small.arguments)
     trainer.run_course(None)
     return trainer
 

@@ -7,34 +7,20 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForSequenceClassification
+from small_courses import BAD, GOOD, PAD, number_scorer, small_course
 
 from rlhf.config import RmStage
 from rlhf.errors import DataError
-from rlhf.metrics import MetricsLog, read_metrics
+from rlhf.metrics import read_metrics
 from rlhf.records import Prompt, Rating
-from rlhf.training.course import Course, common_arguments
-from rlhf.training.machine import Machine, Stop
-from rlhf.training.ordering import make_plan
 from rlhf.training.reward_trainer import PairRow
 from rlhf.training.score_trainer import RatingRow, Row, Scale, ScoreTrainer, scale_of, score_trainer
 
-GOOD, BAD, PAD = 7, 8, 0
 THUMBS = [
     RatingRow([1, 2, *[3] * (n % 3), (GOOD, BAD)[n % 2]], 1.0 - n % 2, True, 1 + n % 3) for n in range(8)
 ]
 SCORES = [RatingRow([1, 4, *[3] * n, (GOOD, BAD)[n % 2]], 1.0 - 2 * (n % 2), False) for n in range(4)]
 PAIRS = [PairRow([1, 5, *[3] * n, GOOD], [1, 5, BAD], weight=1 + n) for n in range(3)]
-
-
-class Folder:
-    """As much of a run as a course needs."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def save_state(self, step: int, write: Any) -> None:
-        """Keeps nothing."""
 
 
 def trained(
@@ -48,42 +34,23 @@ def trained(
     prior: float = 0.0,
 ) -> ScoreTrainer:
     """A small reward model after some steps, all rows in each."""
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=16,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_labels=1,
-        pad_token_id=PAD,
-    )
-    stage = RmStage(
-        batch_size=len(rows),
-        microbatch_size=microbatch_size or len(rows),
+    small = small_course(
+        folder,
+        RmStage,
+        [row.length for row in rows],
+        microbatch_size=microbatch_size,
         max_steps=max_steps,
-        eval_every=max_steps,
-        warmup=0,
-    )
-    plan = make_plan(stage, [row.length for row in rows], learning_rate=rate, seed=0, on_gpu=False)
-    folder.mkdir(exist_ok=True)
-    course = Course(
-        run=Folder(folder),  # type: ignore[arg-type]
-        log=MetricsLog(folder / "metrics.jsonl"),
-        stop=Stop(None),
-        title="reward model",
-        plan=plan,
-        save_every=max_steps,
+        rate=rate,
     )
     trainer = score_trainer(
-        LlamaForSequenceClassification(config),
+        number_scorer(),
         rows,
-        course,
+        small.course,
         validation=PAIRS,
         validation_rows=validation,
         prior=prior,
         pad_id=PAD,
-        arguments=common_arguments(course, stage, Machine(torch.device("cpu"), torch.float32, 1), seed=0),
+        arguments=small.arguments,
     )
     trainer.run_course(None)
     return trainer
