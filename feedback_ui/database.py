@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -28,6 +28,8 @@ BUSY_TIMEOUT_S = 30
 _ATTEMPTS = 12
 _FIRST_PAUSE_S = 0.005
 _LONGEST_PAUSE_S = 1.0
+CUT_LOCK = 0x63757400
+"""Of an advisory lock of PostgreSQL, which every transaction shares that numbers a judgement."""
 _RUN_AGAIN = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
 
 
@@ -57,6 +59,14 @@ class Database:
         """The result of `work` in a transaction that sees one state and writes nothing."""
         return self._repeat(work, writes=False, idempotent=True)
 
+    def read_at_cut(self, work: Callable[[Session], T]) -> T:
+        """As `read`, at a moment at which no judgement has a number and is not committed yet.
+
+        What is seen is then told by the highest number in it: all that have a lower one are there, and all
+        that come have a higher one. Writers are waited for, and wait until the reading has begun.
+        """
+        return self._repeat(work, writes=False, idempotent=True, at_cut=True)
+
     def write(self, work: Callable[[Session], T], *, idempotent: bool = False) -> T:
         """The result of `work` in a transaction, committed when this returns.
 
@@ -74,12 +84,16 @@ class Database:
         """Give the connections back."""
         self.engine.dispose()
 
-    def _repeat(self, work: Callable[[Session], T], *, writes: bool, idempotent: bool) -> T:
+    def _repeat(
+        self, work: Callable[[Session], T], *, writes: bool, idempotent: bool, at_cut: bool = False
+    ) -> T:
         attempt = 0
         while True:
             committing = False
             try:
                 with self._turn if writes else nullcontext(), self._session(writes) as session:
+                    if at_cut and not self.is_sqlite:
+                        self._begin_at_cut(session)
                     result = work(session)
                     session.flush()
                     committing = True
@@ -93,6 +107,12 @@ class Database:
                 if attempt == _ATTEMPTS or not (lost or _came_between(error)):
                     raise self._explained(error) from error
             time.sleep(min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt))
+
+    def _begin_at_cut(self, session: Session) -> None:
+        """Begin a reading while the lock is held by a connection of its own, which lets it go at once."""
+        with self.engine.begin() as guard:
+            guard.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CUT_LOCK})
+            session.execute(select(1))  # from here on, this transaction sees what there is now
 
     def _session(self, writes: bool) -> Session:
         if self.is_sqlite:

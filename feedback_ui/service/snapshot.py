@@ -67,7 +67,7 @@ class SnapshotManifest(_Frozen):
     first_judgement: datetime | None
     last_judgement: datetime | None
     last_number: int | None
-    """The number of the last judgement in it, of any revision."""
+    """The highest number of a judgement in it, of any revision: it holds all up to it, and none after."""
     created: datetime
     files: dict[str, SnapshotFile]
 
@@ -96,7 +96,7 @@ def snapshot(
     folder = Path(folder)
     if folder.exists():
         raise InvalidFeedback(f"{folder} is there already; a snapshot is never written over: name another")
-    row, said, revisions, last = db.read(lambda session: _taken(session, campaign))
+    row, said, revisions, last = db.read_at_cut(lambda session: _taken(session, campaign))
     if not said:
         raise InvalidFeedback(f"nothing was judged yet in the campaign {row.name!r}")
     tables: dict[str, Sequence[Row]] = {

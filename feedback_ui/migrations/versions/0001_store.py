@@ -1,5 +1,7 @@
 """The store as it began."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -7,6 +9,9 @@ revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+
+# Of an advisory lock of PostgreSQL: who numbers judgements shares it, who cuts a snapshot has it alone.
+CUT_LOCK = 0x63757400
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
@@ -19,6 +24,7 @@ def upgrade() -> None:
     _judging()
     _records()
     _append_only()
+    _numbered_in_turn()
 
 
 def _people() -> None:
@@ -96,7 +102,7 @@ def _people() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_token"),
         sa.UniqueConstraint("sha256", name="uq_token_sha256"),
     )
-    op.create_index("ix_token_rater_id", "token", ["rater_id"], unique=False)
+    op.create_index("ix_token_rater_id", "token", ["rater_id"])
     op.create_table(
         "participation",
         sa.Column("campaign_id", sa.Uuid(), nullable=False),
@@ -112,7 +118,7 @@ def _people() -> None:
         sa.UniqueConstraint("campaign_id", "worker", name="uq_participation_campaign_id_worker"),
         sa.UniqueConstraint("completion_code", name="uq_participation_completion_code"),
     )
-    op.create_index("ix_participation_rater_id", "participation", ["rater_id"], unique=False)
+    op.create_index("ix_participation_rater_id", "participation", ["rater_id"])
 
 
 def _texts() -> None:
@@ -127,7 +133,7 @@ def _texts() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_prompt"),
         sa.UniqueConstraint("sha256", name="uq_prompt_sha256"),
     )
-    op.create_index("ix_prompt_key", "prompt", ["key"], unique=False)
+    op.create_index("ix_prompt_key", "prompt", ["key"])
     op.create_table(
         "response",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -162,15 +168,8 @@ def _items() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_item"),
         sa.UniqueConstraint("campaign_id", "sha256", name="uq_item_campaign_id_sha256"),
     )
-    op.create_index(
-        "ix_item_open",
-        "item",
-        ["campaign_id", "place"],
-        unique=False,
-        sqlite_where=sa.text("free > 0"),
-        postgresql_where=sa.text("free > 0"),
-    )
-    op.create_index("ix_item_prompt_id", "item", ["prompt_id"], unique=False)
+    op.create_index("ix_item_open", "item", ["campaign_id", "place"], **_where("free > 0"))
+    op.create_index("ix_item_prompt_id", "item", ["prompt_id"])
     op.create_table(
         "candidate",
         sa.Column("item_id", sa.Uuid(), nullable=False),
@@ -214,18 +213,10 @@ def _judging() -> None:
         sa.UniqueConstraint("item_id", "rater_id", name="uq_assignment_item_id_rater_id"),
         sa.UniqueConstraint("item_id", "slot", name="uq_assignment_item_id_slot"),
     )
-    op.create_index(
-        "ix_assignment_lease", "assignment", ["campaign_id", "status", "lease_until"], unique=False
-    )
-    op.create_index("ix_assignment_rater_id", "assignment", ["rater_id"], unique=False)
-    op.create_index(
-        "uq_assignment_one_held",
-        "assignment",
-        ["campaign_id", "rater_id"],
-        unique=True,
-        sqlite_where=sa.text("status = 'held'"),
-        postgresql_where=sa.text("status = 'held'"),
-    )
+    op.create_index("ix_assignment_lease", "assignment", ["campaign_id", "status", "lease_until"])
+    op.create_index("ix_assignment_rater_id", "assignment", ["rater_id"])
+    held = _where("status = 'held'")
+    op.create_index("uq_assignment_one_held", "assignment", ["campaign_id", "rater_id"], unique=True, **held)
     op.create_table(
         "judgement",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
@@ -263,7 +254,7 @@ def _records() -> None:
         sa.PrimaryKeyConstraint("number", name="pk_audit"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_audit_subject", "audit", ["action", "subject"], unique=False)
+    op.create_index("ix_audit_subject", "audit", ["action", "subject"])
     op.create_table(
         "export",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -276,22 +267,36 @@ def _records() -> None:
         sa.ForeignKeyConstraint(["campaign_id"], ["campaign.id"], name="fk_export_campaign_id"),
         sa.PrimaryKeyConstraint("id", name="pk_export"),
     )
-    op.create_index("ix_export_campaign_id", "export", ["campaign_id"], unique=False)
+    op.create_index("ix_export_campaign_id", "export", ["campaign_id"])
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """The condition of a partial index, on both databases."""
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
 
 
 def _append_only() -> None:
     """Have the database refuse to change a judgement."""
+    trigger = "CREATE TRIGGER judgement_is_append_only BEFORE UPDATE ON judgement"
     if op.get_bind().dialect.name == "sqlite":
-        op.execute(
-            "CREATE TRIGGER judgement_is_append_only BEFORE UPDATE ON judgement "
-            "BEGIN SELECT RAISE(ABORT, 'judgements are append-only'); END"
-        )
+        op.execute(f"{trigger} BEGIN SELECT RAISE(ABORT, 'judgements are append-only'); END")
         return
     op.execute(
         "CREATE FUNCTION judgement_is_append_only() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION 'judgements are append-only'; END $$"
     )
+    op.execute(f"{trigger} FOR EACH ROW EXECUTE FUNCTION judgement_is_append_only()")
+
+
+def _numbered_in_turn() -> None:
+    """Have PostgreSQL take the lock before it counts up; SQLite has one writer at a time by itself."""
+    if op.get_bind().dialect.name == "sqlite":
+        return
     op.execute(
-        "CREATE TRIGGER judgement_is_append_only BEFORE UPDATE ON judgement "
-        "FOR EACH ROW EXECUTE FUNCTION judgement_is_append_only()"
+        "CREATE FUNCTION judgement_takes_its_turn() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN PERFORM pg_advisory_xact_lock_shared({CUT_LOCK}); RETURN NULL; END $$"
+    )
+    op.execute(
+        "CREATE TRIGGER judgement_takes_its_turn BEFORE INSERT ON judgement "
+        "FOR EACH STATEMENT EXECUTE FUNCTION judgement_takes_its_turn()"
     )
