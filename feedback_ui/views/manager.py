@@ -1,0 +1,160 @@
+"""The manager's board: how a campaign goes, whether its judgements can be trusted, and what to do."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from feedback_ui.database import Database
+from feedback_ui.service.access import Actor
+from feedback_ui.views.board_campaigns import CampaignsPart, campaign_choices
+from feedback_ui.views.board_context import Board, Part
+from feedback_ui.views.board_data import DataPart
+from feedback_ui.views.board_disputes import DisputesPart
+from feedback_ui.views.board_html import notice, text
+from feedback_ui.views.board_log import LogPart
+from feedback_ui.views.board_models import ModelsPart
+from feedback_ui.views.board_people import PeoplePart
+from feedback_ui.views.board_progress import ProgressPart
+from feedback_ui.views.board_trust import TrustPart
+from feedback_ui.views.board_words import COOKIE, LANGUAGES, Words, language_of, words_in
+from rlhf.errors import RlhfError
+
+_STYLE = (Path(__file__).resolve().parents[1] / "static" / "board.css").read_text(encoding="utf-8")
+_FILES_S = 3600
+"""How long an exported file can be fetched."""
+
+# Light and dark as chosen on the rater's page, else as the system has it.
+_SHADE = """() => {
+  const kept = localStorage.getItem("feedback_shade");
+  const dark = kept ? kept === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  document.body.classList.toggle("dark", dark);
+}"""
+_SWITCH_SHADE = """() => {
+  const dark = !document.body.classList.contains("dark");
+  document.body.classList.toggle("dark", dark);
+  localStorage.setItem("feedback_shade", dark ? "dark" : "light");
+}"""
+_SPEAK = f"""(language) => {{
+  localStorage.setItem("{COOKIE}", language);
+  document.cookie = `{COOKIE}=${{language}}; path=/; max-age=31536000; samesite=lax`;
+  location.reload();
+}}"""
+_SIGN_OUT = """() => {
+  fetch("/api/sign-out", {
+    method: "POST", headers: {"Content-Type": "application/json"}, body: "{}"
+  }).finally(() => { location.href = "/sign-in?next=/manage/"; });
+}"""
+_NAMES = {"en": "English", "zh": "中文"}
+
+
+def manager_page(db: Database, actor_of: Callable[[gr.Request], Actor]) -> gr.Blocks:
+    """The board, to be mounted at /manage.
+
+    Args:
+        actor_of: who sends a request; raises NotAllowed where nobody is signed in.
+    """
+    board = Board(db, actor_of)
+    with gr.Blocks(
+        title="Feedback", analytics_enabled=False, fill_width=True, delete_cache=(_FILES_S, _FILES_S)
+    ) as page:
+        gr.HTML(f"<style>{_STYLE}</style>", padding=False)
+        refused = gr.HTML(visible=False, elem_classes="board")
+        with gr.Column() as content:
+            header = _Header(board)
+            quick_parts, slow_parts, created = _tabs(board)
+        quick, quick_outputs = board.showing(*quick_parts)
+        slow, slow_outputs = board.showing(*slow_parts)
+        opened = page.load(
+            _opening(board),
+            None,
+            [refused, content, *header.outputs, *board.worded],
+            api_visibility="private",
+        )
+        page.load(None, None, None, js=_SHADE)
+        for event in (opened.then, created.then, board.campaign.input, header.refresh.click):
+            first = event(quick, [board.campaign], quick_outputs, api_visibility="private")
+            first.then(slow, [board.campaign], slow_outputs, api_visibility="private")
+    return page
+
+
+class _Header:
+    """Whose board it is, which campaign, the language, light and dark."""
+
+    def __init__(self, board: Board) -> None:
+        with gr.Row(equal_height=True):
+            self._head = gr.HTML(elem_classes=["board", "head"], elem_id="head")
+            self._language = board.make(
+                gr.Radio,
+                {"label": "page.language"},
+                choices=[(_NAMES[language], language) for language in LANGUAGES],
+                value="en",
+                min_width=150,
+                elem_id="language",
+            )
+        with gr.Row(equal_height=True):
+            board.campaign.render()
+            self.refresh = board.make(
+                gr.Button, {"value": "page.refresh"}, size="sm", min_width=90, elem_id="refresh"
+            )
+            shade = board.make(gr.Button, {"value": "page.shade"}, size="sm", min_width=90, elem_id="shade")
+            leave = board.make(gr.Button, {"value": "page.sign_out"}, size="sm", min_width=90)
+        self.outputs = [self._head, self._language]
+        self._language.input(None, [self._language], None, js=_SPEAK)
+        shade.click(None, None, None, js=_SWITCH_SHADE)
+        leave.click(None, None, None, js=_SIGN_OUT)
+
+
+def _tabs(board: Board) -> tuple[list[Part], list[Part], Any]:
+    """The tabs: parts to show at once, parts whose figures take a moment, the event of a new campaign."""
+    with gr.Tabs():
+        with board.make(gr.Tab, {"label": "tab.progress"}, id="progress"):
+            progress = ProgressPart(board)
+        with board.make(gr.Tab, {"label": "tab.trust"}, id="trust"):
+            trust = TrustPart(board)
+        with board.make(gr.Tab, {"label": "tab.models"}, id="models"):
+            models = ModelsPart(board)
+        with board.make(gr.Tab, {"label": "tab.disputes"}, id="disputes"):
+            disputes = DisputesPart(board)
+        with board.make(gr.Tab, {"label": "tab.campaigns"}, id="campaigns"):
+            campaigns = CampaignsPart(board, [progress.overview])
+        with board.make(gr.Tab, {"label": "tab.data"}, id="data"):
+            data = DataPart(board, [progress.overview])
+        with board.make(gr.Tab, {"label": "tab.people"}, id="people"):
+            people = PeoplePart(board)
+        with board.make(gr.Tab, {"label": "tab.log"}, id="log"):
+            log = LogPart(board)
+    quick = [progress.overview, campaigns.part, data.part, people.part, people.crowd, log.part]
+    return quick, [progress.judging, trust.part, models.part, disputes.part], campaigns.created
+
+
+def _opening(board: Board) -> Callable[[gr.Request], list[Any]]:
+    """What is shown first: the board in the manager's language, or that this person may not see it."""
+
+    def opened(request: gr.Request) -> list[Any]:
+        words = words_in(language_of(request))
+        try:
+            ask = board.ask(request, None)
+            choices = campaign_choices(board, ask)
+            chosen = _chosen(request, [value for _, value in choices])
+        except RlhfError as error:
+            message = gr.update(value=notice(str(error), "alarm"), visible=True)
+            return [message, gr.update(visible=False), *(gr.skip() for _ in range(2 + len(board.worded)))]
+        more = {board.campaign: {"choices": choices, "value": chosen}}
+        shown = gr.update(visible=False), gr.update(visible=True)
+        return [*shown, _head(words, ask.actor), words.language, *board.reworded(words, more)]
+
+    return opened
+
+
+def _head(words: Words, actor: Actor) -> str:
+    links = f'<a href="/">{text(words("page.judge"))}</a>'
+    who = text(words("page.who", name=actor.name))
+    return f'<h2>{text(words("page.title"))}</h2><p>{links}<span class="note">{who}</span></p>'
+
+
+def _chosen(request: gr.Request, there: list[str]) -> str | None:
+    """The campaign of the page's address, else the first."""
+    asked = request.query_params.get("campaign")
+    return asked if asked in there else there[0] if there else None
