@@ -56,7 +56,7 @@ function openMenu(page, campaigns) {
     panel.close();
     handle();
   } } }, words);
-  const panel = openPanel(page.root, me.name, el("div", { class: "reasons" },
+  const panel = openPanel(page.root, say("page.signed_in_as", { name: me.name }), el("div", { class: "reasons" },
     languageSwitch(page), shadeSwitch(page),
     act(say("action.keys"), () => page.openKeys()),
     campaigns.length > 1 && page.campaign ? act(say("campaigns.other"), () => page.choose()) : null,
@@ -88,6 +88,7 @@ export function dock(page) {
     },
     sending: (on) => {
       send.setAttribute("aria-busy", on);
+      if (item.controls) item.controls.inert = on;
       send.firstChild.textContent = say(on ? "action.sending" : correcting ? "action.save" : "action.send");
     },
   };
@@ -109,7 +110,8 @@ export function messages() {
     place.hidden = false;
   };
   return {
-    element: [bar, toast, heard],
+    above: [bar, heard],
+    below: toast,
     keep: (words, ...actions) => line(bar, words, actions.length ? actions : [{ words: say("page.dismiss"), act: () => {} }]),
     clear: () => {
       bar.hidden = true;

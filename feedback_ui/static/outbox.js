@@ -19,6 +19,7 @@ export class Outbox {
     this.wait = FIRST_WAIT_MS;
     this.busy = false;
     addEventListener("online", () => this.flush());
+    addEventListener("beforeunload", (event) => !this.keeps && this.waiting && event.preventDefault());
     addEventListener("storage", (event) => event.key === this.name && this.reread());
   }
 

@@ -57,8 +57,9 @@ export function compare({ given, change, name }) {
 }
 
 function marks(value) {
-  if (value === "bad") return ["A", el("i", { class: "cross" }), "B"];
-  if (value === 0) return ["A", el("i", {}, "="), "B"];
+  const both = (sign) => [el("b", {}, "A"), sign, el("b", {}, "B")];
+  if (value === "bad") return both(el("i", { class: "cross" }));
+  if (value === 0) return both(el("i", {}, "="));
   const dots = el("i", {}, "●".repeat(Math.abs(value)));
   return value < 0 ? ["A", dots] : [dots, "B"];
 }

@@ -1,0 +1,296 @@
+/* The page: from an item to what is given of it and on to the next. */
+
+import { correct, openSkip, send, undo } from "./acts.js";
+import { ActiveTime } from "./active.js";
+import { Offline, Refused, get, post } from "./api.js";
+import { conversationPlace, resumed } from "./conversation.js";
+import { el, fill } from "./dom.js";
+import { Drafts } from "./drafts.js";
+import { dock, header, messages } from "./frame.js";
+import { judging } from "./judging.js";
+import { onKey } from "./keys.js";
+import { Outbox } from "./outbox.js";
+import { guidelinesPanel, keysPanel, pastPanel } from "./panels.js";
+import { campaignChoice, ending } from "./places.js";
+import { pause, patiently } from "./patience.js";
+import { followSystem, switchShade } from "./shade.js";
+import { keep, kept, say, speak, tag } from "./words.js";
+
+const RAW = "feedback_raw";
+export class Page {
+  constructor(root) {
+    this.root = root;
+    this.raw = kept(RAW) === "1";
+    this.messages = messages();
+    this.main = el("main", { class: "main", tabIndex: -1 });
+    this.active = new ActiveTime();
+    this.drafts = new Drafts(this.active, () => this.messages.keep(say("told.lost_lease")));
+    this.item = null;
+    followSystem(() => this.draw());
+    onKey((key) => this.key(key), () => this.main.focus({ preventScroll: true }));
+  }
+
+  async begin() {
+    try {
+      this.me = await this.ask(() => get("me"));
+      this.outbox = new Outbox(this.me.name, (error, recovered) => this.sent(error, recovered));
+      this.campaigns = await this.ask(() => get("campaigns"));
+      while (this.outbox.waiting) {
+        await this.outbox.flush();
+        if (this.outbox.waiting) await pause(1000);
+      }
+      const named = new URLSearchParams(location.search).get("campaign");
+      if (named) await this.open(named);
+      else if (this.campaigns.length === 1) await this.open(this.campaigns[0].id);
+      else this.choose();
+    } catch (error) {
+      if (!this.away(error)) this.broken(error);
+    }
+  }
+
+  /* Asks the server for something to show, and waits where there is no connection. */
+  async ask(question) {
+    let waited = false;
+    const answer = await patiently(question, () => {
+      waited = true;
+      if (!this.root.contains(this.main)) fill(this.root, this.messages.above, this.main);
+      this.messages.keep(say("told.offline_load"));
+    });
+    if (waited) this.messages.clear();
+    return answer;
+  }
+
+  async open(campaign) {
+    this.campaign = await this.ask(() => get(`campaigns/${campaign}`));
+    this.last = this.said = null;
+    const address = new URL(location.href);
+    address.searchParams.set("campaign", campaign);
+    history.replaceState(null, "", address);
+    document.title = `${this.campaign.name} · ${say("page.title")}`;
+    await this.load();
+  }
+
+  async load() {
+    this.show(await this.ask(() => get(`campaigns/${this.campaign.id}/task`)));
+  }
+
+  /* Shows what the server gave: an item, or why there is none. */
+  async show(turn, { quiet = false } = {}) {
+    this.turn = turn;
+    this.correcting = null;
+    const { task } = turn;
+    if (task) {
+      const begun = this.drafts.begin(task);
+      this.take(task, begun);
+      this.draw();
+      if (!quiet && Object.keys(begun).length) this.messages.pass(say("told.draft"));
+      if (task.guideline_version > this.campaign.guidelines.version) await this.renewGuidelines();
+    } else if (this.campaign.form.kind === "chat" && turn.state === "open") {
+      const said = this.said ?? (await this.ask(() => resumed(this.campaign.id)));
+      this.talk(said);
+    } else {
+      this.drafts.close();
+      this.item = null;
+      this.draw();
+    }
+  }
+
+  take(task, given) {
+    this.task = task;
+    this.given = given;
+    this.talking = null;
+  }
+
+  /* A conversation waits for the rater's message. */
+  talk(said) {
+    this.drafts.close();
+    this.item = null;
+    this.said = said;
+    this.talking = { said };
+    this.draw();
+  }
+
+  choose() {
+    this.drafts.close();
+    this.campaign = this.turn = this.item = this.talking = null;
+    this.draw();
+  }
+
+  /* The whole page anew, as after another language: what was given is in `given`. */
+  draw() {
+    const { root, turn, campaign } = this;
+    if (!this.me) return;
+    root.lang = tag();
+    const parts = this.content();
+    fill(this.main, parts.body);
+    this.dock = this.item ? dock(this) : null;
+    fill(root, header(this), this.messages.above, this.main, el("div", { class: "bottom" }, this.messages.below, this.dock?.element));
+    this.dock?.refresh();
+    if (this.pending) this.sending(true);
+    root.classList.toggle("judging", this.item !== null);
+    if (turn && campaign) this.messages.hear(this.item ? `${say("told.next")} ${say("progress.of", { done: turn.progress.done, all: turn.progress.done + turn.progress.left })}` : "");
+    parts.focus();
+  }
+
+  content() {
+    const focusOn = (element) => () => element?.focus({ preventScroll: true });
+    if (!this.campaign) {
+      const body = campaignChoice(this.campaigns, (one) => this.open(one));
+      return { body, focus: focusOn(body.querySelector("h2")) };
+    }
+    if (this.talking) return conversationPlace(this, this.talking.said);
+    const { task } = this.correcting ?? this.turn;
+    if (!task) {
+      const body = ending(this.turn, this.campaigns.length > 1 ? () => this.choose() : null);
+      return { body, focus: focusOn(body.querySelector("h2")) };
+    }
+    this.item = judging({
+      task: this.task,
+      given: this.given,
+      options: { raw: this.raw, language: task.language },
+      taps: !this.correcting,
+      send: () => this.send(),
+      changed: () => this.changed(),
+    });
+    const above = this.correcting ? say("correct.title") : this.turn.state === "qualifying" ? say("state.qualifying") : null;
+    return { body: [above ? el("p", { class: "banner" }, above) : null, ...this.item.body], focus: focusOn(this.item.heading) };
+  }
+
+  changed() {
+    this.dock?.refresh();
+    this.dock?.tell("");
+    if (!this.correcting) this.drafts.change(this.given);
+  }
+
+  /* Until the server has it, what is given cannot be changed. */
+  sending(on) {
+    this.pending = on;
+    this.main.inert = on;
+    this.dock?.sending(on);
+  }
+
+  send() {
+    return send(this);
+  }
+
+  openSkip() {
+    openSkip(this);
+  }
+
+  undo() {
+    return undo(this);
+  }
+
+  correct(one) {
+    return correct(this, one);
+  }
+
+  leaveCorrection() {
+    return this.load();
+  }
+
+  async openPast() {
+    try {
+      const past = await get(`campaigns/${this.campaign.id}/past?limit=30`);
+      pastPanel(this.root, this.campaign.form, past, (one) => this.correct(one));
+    } catch (error) {
+      if (!this.away(error)) this.messages.keep(this.words(error));
+    }
+  }
+
+  openGuidelines() {
+    guidelinesPanel(this.root, this.campaign);
+  }
+
+  async renewGuidelines() {
+    const before = this.campaign.guidelines.version;
+    this.campaign = await this.ask(() => get(`campaigns/${this.campaign.id}`));
+    if (this.campaign.guidelines.version > before)
+      this.messages.keep(say("guidelines.changed"), { words: say("guidelines.read"), act: () => this.openGuidelines() });
+  }
+
+  openKeys() {
+    keysPanel(this.root, this.item?.keys ?? []);
+  }
+
+  switchRaw() {
+    this.raw = !this.raw;
+    keep(RAW, this.raw ? "1" : null);
+    this.draw();
+  }
+
+  async switchLanguage(wanted) {
+    try {
+      await speak(wanted);
+      this.root.querySelector("dialog")?.close();
+      this.draw();
+    } catch {
+      this.messages.keep(say("told.try_again"));
+    }
+  }
+
+  switchShade() {
+    switchShade();
+    this.root.querySelector("dialog")?.close();
+    this.draw();
+  }
+
+  async signOut() {
+    await post("sign-out", {});
+    location.assign("/sign-in");
+  }
+
+  key(key) {
+    if (!this.me) return false;
+    const general = {
+      "?": () => this.openKeys(),
+      g: () => this.campaign && this.openGuidelines(),
+      l: () => this.campaign && this.openPast(),
+      r: () => this.campaign && this.switchRaw(),
+      u: () => this.campaign && this.undo(),
+      s: () => this.openSkip(),
+      Enter: () => this.send(),
+    };
+    if (this.item && !this.busy && this.item.key(key)) return true;
+    if (!(key in general)) return false;
+    general[key]();
+    return true;
+  }
+
+  /* The outbox tells: a failure, or that all is well again. */
+  sent(error, recovered = false) {
+    if (recovered) {
+      this.messages.clear();
+      this.messages.pass(say("told.sent"));
+    } else if (error instanceof Offline) {
+      const words = say("told.offline", { n: this.outbox.waiting });
+      this.messages.keep(this.outbox.keeps ? words : `${words} ${say("told.not_kept")}`,
+        { words: say("page.retry"), act: () => this.outbox.flush() });
+    } else if (error && !this.away(error)) this.messages.keep(this.words(error));
+  }
+
+  /* Whether the person has to sign in again; what was given stays in the browser. */
+  away(error) {
+    if (error.kind !== "signed-out") return false;
+    const back = encodeURIComponent(location.pathname + location.search);
+    fill(this.root, el("div", { class: "plain-place" }, el("p", {}, say("told.signed_out")),
+      el("a", { class: "button", href: `/sign-in?next=${back}` }, say("told.sign_in"))));
+    return true;
+  }
+
+  words(error) {
+    const message = error.message;
+    if (error instanceof Offline) return error.kind === "too-many" ? say("error.too-many") : say("told.try_again");
+    const key = `error.${error.kind}`;
+    const words = say(key, { message });
+    return words === key ? say("error.unknown", { message }) : words;
+  }
+
+  /* Nothing can be shown, such as for a campaign that is not there. */
+  broken(error) {
+    this.campaign = this.turn = this.item = this.talking = null;
+    if (!(error instanceof Refused)) throw error;
+    if (this.me && this.campaigns) this.draw();
+    this.messages.keep(this.words(error));
+  }
+}
