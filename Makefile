@@ -12,7 +12,7 @@ SEEDS ?= 0,1,2,3,4
 PARTS := demo hacked methods real kill
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 
-.PHONY: help env demo study smoke test check format acceptance $(PARTS:%=acceptance-%) optimum overoptimization bench lock clean
+.PHONY: help env demo study smoke test test-ui check format acceptance $(PARTS:%=acceptance-%) optimum overoptimization bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -42,8 +42,11 @@ study: env ## after demo: DPO, best-of-n, learning curves, and the evaluation wi
 smoke: env ## the same in under a minute: it shows that everything runs, not that anything is learnt
 	$(OFFLINE) $(PYTHON) -m rlhf.run stage=all preset=smoke name=smoke
 
-test: env ## the tests, those marked slow left out; TESTS=tests/algos for a part, WORKERS=8 for more at once
-	$(OFFLINE) OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(WORKERS) --dist loadfile -m "not slow" $(TESTS)
+test: env ## the tests, those marked slow or browser left out; TESTS=tests/algos for a part, WORKERS=8 for more at once
+	$(OFFLINE) OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not browser" $(TESTS)
+
+test-ui: env ## the feedback page in Chromium: every way of giving feedback, faults, attacks; CHROMIUM=/path
+	$(OFFLINE) OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m browser tests/feedback_ui
 
 check: env ## style, types, import order, configurations, documented commands
 	$(PYTHON) -m ruff check .

@@ -15,8 +15,8 @@ from feedback_ui.app.application import create_app
 from feedback_ui.app.settings import Settings
 from feedback_ui.database import Database, open_database
 from feedback_ui.form import Form
-from feedback_ui.service.campaigns import campaign_info
 from feedback_ui.service.access import OPERATOR
+from feedback_ui.service.campaigns import campaign_info
 
 SCALES = ({"name": "helpful"}, {"name": "honest", "low": 0, "high": 3})
 # One form of each kind; names are those of the kinds.
