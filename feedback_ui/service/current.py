@@ -114,28 +114,28 @@ def current(session: Session, campaign_id: UUID) -> list[Said]:
     """What counts, gold items included, by item and then by the order of judging; nothing that was undone."""
     of = subjects(session, campaign_id)
     query = (
-        select(Judgement, Assignment, Rater.pseudonym)
+        select(  # columns, and not rows of the tables: of ten thousand judgements it takes half the time
+            Judgement.number,
+            Judgement.id,
+            Assignment.item_id,
+            Rater.pseudonym,
+            Judgement.action,
+            Assignment.adjudicates,
+            Judgement.content,
+            Assignment.shown,
+            Judgement.guideline_version,
+            Judgement.revision,
+            Judgement.active_s,
+            Judgement.created,
+        )
         .join(Assignment, Assignment.id == Judgement.assignment_id)
         .join(Rater, Rater.id == Assignment.rater_id)
         .where(Assignment.campaign_id == campaign_id, Judgement.revision == Assignment.revision)
         .where(Judgement.action != "withdraw")
     )
     said = [
-        Said(
-            judgement.number,
-            judgement.id,
-            of[assignment.item_id],
-            pseudonym,
-            judgement.action,
-            assignment.adjudicates,
-            judgement.content,
-            tuple(assignment.shown),
-            judgement.guideline_version,
-            judgement.revision,
-            judgement.active_s,
-            judgement.created,
-        )
-        for judgement, assignment, pseudonym in session.execute(query)
+        Said(number, own, of[item_id], rater, action, adjudicates, content, tuple(shown), *rest)
+        for number, own, item_id, rater, action, adjudicates, content, shown, *rest in session.execute(query)
     ]
     return sorted(said, key=lambda one: (one.subject.place, one.number))
 

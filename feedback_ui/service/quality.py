@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from itertools import combinations
 from uuid import UUID
 
@@ -142,7 +143,11 @@ def quality_of(
 
 
 def judgements_of(kind: Kind, judged: Sequence[Said], names: Mapping[str, str]) -> list[crowd.Judgement]:
-    """What was said as labels: of pairs first, second or tie; of thumbs 1 or 0; else the number given."""
+    """What was said as labels: of pairs first, second or tie; of thumbs 1 or 0; else the number given.
+
+    Which answer of a pair is the first is drawn by a hash of both. In a file the better one may always stand
+    first; then everybody would nearly always say the same label, and chance would seem to explain agreement.
+    """
     if kind in PAIRED:
         return [_of_pair(pair, names) for one in judged for pair in comparisons(one)]
     found: list[crowd.Judgement] = []
@@ -164,7 +169,8 @@ def judgements_of(kind: Kind, judged: Sequence[Said], names: Mapping[str, str]) 
 def gold_of(kind: Kind, judged: Sequence[Said]) -> dict[str, crowd.Label]:
     """The labels that are right, of items with a gold key; a range of scores is no label."""
     if kind in PAIRED:
-        return {**known_pairs(by_pair(judged))}
+        pairs = by_pair(judged)
+        return {key: _label(pairs[key][0], outcome) for key, outcome in known_pairs(pairs).items()}
     keyed = [one for one in judged if one.subject.gold and "label" in one.subject.gold]
     return {str(one.subject.id): int(one.subject.gold["label"]) for one in keyed if one.subject.gold}
 
@@ -172,15 +178,26 @@ def gold_of(kind: Kind, judged: Sequence[Said]) -> dict[str, crowd.Label]:
 def _of_pair(pair: Comparison, names: Mapping[str, str]) -> crowd.Judgement:
     said = pair.said
     two = len(said.shown) == 2  # of a ranking nothing stands simply on the left
+    left = "first" if said.shown[0] == pair.first else "second"
     lengths = [len(said.subject.answers[own].text) for own in (pair.first, pair.second)]
+    longer = "first" if lengths[0] > lengths[1] else "second"
     return crowd.Judgement(
         pair.key,
         names[said.rater],
-        pair.outcome,
-        left=("first" if said.shown[0] == pair.first else "second") if two else None,
-        longer=None if lengths[0] == lengths[1] else "first" if lengths[0] > lengths[1] else "second",
+        _label(pair, pair.outcome),
+        left=_label(pair, left) if two else None,
+        longer=_label(pair, longer) if lengths[0] != lengths[1] else None,
         seconds=said.active_s,
     )
+
+
+def _label(pair: Comparison, outcome: str) -> str:
+    """An outcome in the order of the file as one in the order that the hash draws."""
+    answers = pair.said.subject.answers
+    drawn = [sha256(answers[own].text.encode()).digest() for own in (pair.first, pair.second)]
+    if drawn[0] < drawn[1] or outcome == "tie":
+        return outcome
+    return "second" if outcome == "first" else "first"
 
 
 def _fleiss(judgements: Sequence[crowd.Judgement], seed: int, draws: int) -> crowd.Interval | None:

@@ -1,6 +1,7 @@
 """Campaigns: all with how far they are, status and guidelines of the chosen one, and new ones."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, get_args
 
 import gradio as gr
@@ -49,13 +50,7 @@ class CampaignsPart:
         self.part = Part([self._table, self._guidelines], self._show)
         shown = Part([self._table], lambda ask: self._show(ask)[:1])
         for status, button in buttons.items():
-            board.on(
-                button.click,
-                lambda ask, status=status: self._set_status(ask, status),
-                [],
-                [],
-                [shown, *after],
-            )
+            board.on(button.click, partial(self._set_status, status), [], [], [shown, *after])
         board.on(save.click, self._save_guidelines, [self._guidelines], [], [self.part])
         with board.make(gr.Accordion, {"label": "campaigns.new"}, open=False):
             new = _NewCampaign(board)
@@ -85,7 +80,7 @@ class CampaignsPart:
         info = ask.words("campaigns.guidelines_version", version=found.guideline_version)
         return gr.update(value=found.guidelines, info=info)
 
-    def _set_status(self, ask: Ask, status: CampaignStatus) -> list[Any]:
+    def _set_status(self, status: CampaignStatus, ask: Ask) -> list[Any]:
         set_status(self._board.db, ask.actor, ask.chosen, status)
         return [ask.words("campaigns.now", status=ask.words(f"status.{status}"))]
 

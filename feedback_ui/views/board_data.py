@@ -57,7 +57,7 @@ class DataPart:
                 elem_id="import-file",
             )
             add = board.make(gr.Button, {"value": "import.do"}, variant="primary", elem_id="import")
-            self._came_to = gr.HTML(elem_classes="board", elem_id="imported")
+            self._came_to = gr.HTML(elem_classes="board", elem_id="imported", padding=False)
         self.part = Part([self._taken, self._made, self._came_to], self._show)
         board.on(add.click, self._import, [file], [file, self._came_to], after_import)
         taken = Part([self._taken], lambda ask: self._show(ask)[:1])

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -40,7 +41,7 @@ class DisputesPart:
     def __init__(self, board: Board) -> None:
         self._board = board
         self._looked = gr.State(Looked())
-        self._shown = gr.HTML(elem_classes="board", elem_id="dispute")
+        self._shown = gr.HTML(elem_classes="board", elem_id="dispute", padding=False)
         with gr.Row():
             before = board.make(gr.Button, {"value": "dispute.before"}, size="sm", elem_id="dispute-before")
             after = board.make(gr.Button, {"value": "dispute.after"}, size="sm", elem_id="dispute-after")
@@ -186,8 +187,8 @@ def _page(words: Words, found: Figures, place: int) -> str:
 
 
 def _votes(words: Words, dispute: Dispute) -> str:
-    rows = [(str(at + 1), *_vote(words, content)) for at, content in enumerate(dispute.said)]
-    head = ["", words("dispute.vote"), words("dispute.reason")]
+    rows = [(ascii_uppercase[at % 26], *_vote(words, content)) for at, content in enumerate(dispute.said)]
+    head = [words("dispute.rater"), words("dispute.vote"), words("dispute.reason")]
     return table(head, rows)
 
 

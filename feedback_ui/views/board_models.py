@@ -17,7 +17,7 @@ class ModelsPart:
 
     def __init__(self, board: Board) -> None:
         self._board = board
-        self._shown = gr.HTML(elem_classes="board", elem_id="models")
+        self._shown = gr.HTML(elem_classes="board", elem_id="models", padding=False)
         self.part = Part([self._shown], self._show)
 
     def _show(self, ask: Ask) -> Sequence[Any]:

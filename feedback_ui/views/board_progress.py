@@ -1,6 +1,7 @@
 """How far the chosen campaign is: figures, what to look at, judgements by day and by rater."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 import gradio as gr
@@ -14,8 +15,8 @@ from feedback_ui.views.board_context import Ask, Board, Part
 from feedback_ui.views.board_html import bars, notice, panels, progress, section, tiles
 from feedback_ui.views.board_words import Words
 
-MOST_COLOURS = 8
-"""Raters that a chart tells apart by colour; with more, days are told without raters."""
+MOST_DAYS = 31
+"""Days that a chart tells apart; more are told by week."""
 
 
 class ProgressPart:
@@ -23,18 +24,17 @@ class ProgressPart:
 
     def __init__(self, board: Board) -> None:
         self._board = board
-        self._tiles = gr.HTML(elem_classes="board", elem_id="overview")
-        self._alerts = gr.HTML(elem_classes="board", elem_id="alerts")
-        with gr.Column(elem_classes="board"):
-            self._days = board.make(
-                gr.BarPlot,
-                {"title": "progress.by_day", "x_title": "progress.day", "y_title": "progress.judgements"},
-                x="day",
-                y="judgements",
-                tooltip="all",
-                height=260,
-                elem_id="by-day",
-            )
+        self._tiles = gr.HTML(elem_classes="board", elem_id="overview", padding=False)
+        self._alerts = gr.HTML(elem_classes="board", elem_id="alerts", padding=False)
+        self._days = board.make(
+            gr.BarPlot,
+            {"title": "progress.by_day", "x_title": "progress.day", "y_title": "progress.judgements"},
+            x="day",
+            y="judgements",
+            tooltip="all",
+            height=260,
+            elem_id="by-day",
+        )
         self._raters = gr.HTML(elem_classes="board", elem_id="by-rater")
         self.overview = Part([self._tiles], self._overview)
         self.judging = Part([self._alerts, self._days, self._raters], self._judging)
@@ -53,7 +53,7 @@ class ProgressPart:
         left = campaign_progress(self._board.db, ask.actor, ask.chosen)
         return [
             alerts(ask.words, found),
-            _by_day(ask.words, found),
+            _by_day(found),
             _by_rater(ask.words, found, left.wanted - left.judgements),
         ]
 
@@ -69,18 +69,21 @@ def _tiles(words: Words, found: CampaignProgress) -> list[tuple[str, str]]:
     ]
 
 
-def _by_day(words: Words, found: Figures) -> Any:
-    raters = {rater for own in found.pace.by_day.values() for rater in own}
-    rater, everybody = words("progress.rater"), words("progress.everybody")
+def _by_day(found: Figures) -> Any:
+    """Judgements of each day, of each week (by its Monday) where there are many days."""
+    days = {date.fromisoformat(day): sum(own.values()) for day, own in found.pace.by_day.items()}
+    counts: dict[date, int] = {}
+    for day, count in days.items():
+        start = day if len(days) <= MOST_DAYS else day - timedelta(days=day.weekday())
+        counts[start] = counts.get(start, 0) + count
     rows = [
-        {"day": day, "judgements": count, rater: name if len(raters) <= MOST_COLOURS else everybody}
-        for day, own in found.pace.by_day.items()
-        for name, count in own.items()
+        {"day": f"{day:%m-%d}" if _one_year(days) else str(day), "judgements": counts[day]} for day in counts
     ]
-    frame = pd.DataFrame(rows, columns=["day", "judgements", rater])
-    frame = frame.groupby(["day", rater], as_index=False)["judgements"].sum()
-    colour = rater if 1 < len(raters) <= MOST_COLOURS else None
-    return gr.update(value=frame, color=colour, visible=bool(rows))
+    return gr.update(value=pd.DataFrame(rows, columns=["day", "judgements"]), visible=bool(rows))
+
+
+def _one_year(days: Iterable[date]) -> bool:
+    return len({day.year for day in days}) == 1
 
 
 def _by_rater(words: Words, found: Figures, left: int) -> str:
@@ -106,12 +109,7 @@ def _by_rater(words: Words, found: Figures, left: int) -> str:
             ),
             section(
                 words("progress.times"),
-                bars(
-                    [
-                        (rater, times[rater].median_s, words("progress.time", **_times(words, times[rater])))
-                        for rater in slowest
-                    ]
-                ),
+                bars([(rater, times[rater].median_s, _short(words, times[rater])) for rater in slowest]),
                 note,
             ),
         ]
@@ -124,3 +122,11 @@ def _times(words: Words, times: Times) -> dict[str, str]:
         "p10": words.seconds(times.p10_s),
         "p90": words.seconds(times.p90_s),
     }
+
+
+def _short(words: Words, times: Times) -> str:
+    """Median and tenths in one unit, for a narrow column."""
+    unit, seconds = ("s", 1.0) if times.p90_s < 180 else ("min", 60.0)
+    digits = 0 if unit == "s" and times.median_s >= 10 else 1
+    shown = [f"{value / seconds:.{digits}f}" for value in (times.median_s, times.p10_s, times.p90_s)]
+    return words(f"progress.time_{unit}", median=shown[0], p10=shown[1], p90=shown[2])

@@ -20,7 +20,7 @@ class TrustPart:
 
     def __init__(self, board: Board) -> None:
         self._board = board
-        self._shown = gr.HTML(elem_classes="board", elem_id="trust")
+        self._shown = gr.HTML(elem_classes="board", elem_id="trust", padding=False)
         self.part = Part([self._shown], self._show)
 
     def _show(self, ask: Ask) -> Sequence[Any]:

@@ -3,7 +3,7 @@
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import gradio as gr
 
@@ -46,9 +46,9 @@ def language_of(request: gr.Request) -> Language:
     """What the page's switch was set to, else what the browser asks for, else English."""
     chosen = request.cookies.get(COOKIE)
     if chosen in LANGUAGES:
-        return cast(Language, chosen)
+        return chosen
     for part in str(request.headers.get("accept-language", "")).split(","):
         tag = part.partition(";")[0].strip().lower().partition("-")[0]
         if tag in LANGUAGES:
-            return cast(Language, tag)
+            return tag
     return "en"

@@ -59,8 +59,8 @@ def manager_page(db: Database, actor_of: Callable[[gr.Request], Actor]) -> gr.Bl
     with gr.Blocks(
         title="Feedback", analytics_enabled=False, fill_width=True, delete_cache=(_FILES_S, _FILES_S)
     ) as page:
-        gr.HTML(f"<style>{_STYLE}</style>", padding=False)
-        refused = gr.HTML(visible=False, elem_classes="board")
+        gr.HTML(f"<style>{_STYLE}</style>", elem_id="board-style")
+        refused = gr.HTML(visible=False, elem_classes="board", padding=False)
         with gr.Column() as content:
             header = _Header(board)
             quick_parts, slow_parts, created = _tabs(board)
@@ -83,23 +83,24 @@ class _Header:
     """Whose board it is, which campaign, the language, light and dark."""
 
     def __init__(self, board: Board) -> None:
-        with gr.Row(equal_height=True):
-            self._head = gr.HTML(elem_classes=["board", "head"], elem_id="head")
+        with gr.Row(elem_id="board-top"):
+            self._head = gr.HTML(elem_classes=["board", "head"], elem_id="head", padding=False, min_width=200)
+            board.campaign.render()
             self._language = board.make(
                 gr.Radio,
                 {"label": "page.language"},
                 choices=[(_NAMES[language], language) for language in LANGUAGES],
                 value="en",
-                min_width=150,
+                min_width=170,
                 elem_id="language",
             )
-        with gr.Row(equal_height=True):
-            board.campaign.render()
             self.refresh = board.make(
-                gr.Button, {"value": "page.refresh"}, size="sm", min_width=90, elem_id="refresh"
+                gr.Button, {"value": "page.refresh"}, size="md", min_width=90, scale=0, elem_id="refresh"
             )
-            shade = board.make(gr.Button, {"value": "page.shade"}, size="sm", min_width=90, elem_id="shade")
-            leave = board.make(gr.Button, {"value": "page.sign_out"}, size="sm", min_width=90)
+            shade = board.make(
+                gr.Button, {"value": "page.shade"}, size="md", min_width=90, scale=0, elem_id="shade"
+            )
+            leave = board.make(gr.Button, {"value": "page.sign_out"}, size="md", min_width=90, scale=0)
         self.outputs = [self._head, self._language]
         self._language.input(None, [self._language], None, js=_SPEAK)
         shade.click(None, None, None, js=_SWITCH_SHADE)

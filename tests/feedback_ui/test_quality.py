@@ -35,15 +35,32 @@ def test_figures_by_hand(db: Database) -> None:
     assert found is not None
     assert found.num_judgements == 8
     assert found.agreement.estimate == pytest.approx(3 / 4)
-    # Cohen: observed 3/4; a says good 3/4 and tie 1/4, b good 1/2, bad 1/4, tie 1/4: expected 7/16
-    assert found.cohen["a", "b"].estimate == pytest.approx((3 / 4 - 7 / 16) / (1 - 7 / 16))
-    # Fleiss: shares 5/8, 1/8, 2/8: expected 30/64
-    assert found.fleiss.estimate == pytest.approx((3 / 4 - 30 / 64) / (1 - 30 / 64))
+    # By the hash the good answer is the second of item 0 and the first of the others.
+    # Cohen: observed 3/4; first, second, tie are 1/2, 1/4, 1/4 of a and 1/4, 1/2, 1/4 of b: expected 5/16
+    assert found.cohen["a", "b"].estimate == pytest.approx((3 / 4 - 5 / 16) / (1 - 5 / 16))
+    # Fleiss: shares 3/8, 3/8, 2/8: expected 22/64
+    assert found.fleiss.estimate == pytest.approx((3 / 4 - 22 / 64) / (1 - 22 / 64))
     assert {own: figures.median_seconds for own, figures in found.raters.items()} == {"a": 20, "b": 40}
     # "good 0" is longer than "bad 0" by a letter, and 5 of the 6 votes for a side were for it
     assert found.longer.estimate == pytest.approx(5 / 6)
     assert list(found.models.strengths) == ["model-a", "model-b"]
     assert found.models.strengths["model-a"].estimate > 0
+
+
+def test_the_order_in_the_file_changes_nothing(db: Database) -> None:
+    """Where the better answer always stands first, agreement is not explained away by chance."""
+    rows = list(pairs(20))
+    turned = [(place, {**row, "responses": row["responses"][::-1]}) for place, row in rows]
+    found = []
+    for name, own in (("as they are", rows), ("turned", turned)):
+        campaign(db, name=name, rows=own, raters_per_item=2)
+        for who in ("a", "b"):
+            judge(db, name, f"{who} {name}", ["good"] * 15 + ["bad" if who == "a" else "good"] * 5)
+        found.append(quality(db, OPERATOR, name, draws=20))
+    assert found[0].agreement.estimate == 15 / 20
+    assert found[0].alpha.estimate == pytest.approx(found[1].alpha.estimate)
+    assert found[0].alpha.estimate > 0.4
+    assert found[0].skills["a as they are"].estimate == pytest.approx(found[1].skills["a turned"].estimate)
 
 
 def test_who_always_takes_the_left_is_found(db: Database) -> None:
