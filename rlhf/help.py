@@ -11,17 +11,21 @@ from rlhf.config import (
     Config,
     CustomReward,
     DataConfig,
+    EnsembleReward,
     EvalStage,
     InputsConfig,
+    JudgeConfig,
     KlConfig,
     ModelConfig,
     PpoStage,
     RmStage,
     RolloutConfig,
     RulesReward,
+    SafeReward,
     SampleStage,
     SftStage,
     StudyStage,
+    WeightedReward,
 )
 
 _PAGE = """\
@@ -31,7 +35,8 @@ Classic RLHF: supervised fine-tuning, a reward model from preferences, and PPO a
 
 stages
   sft      supervised fine-tuning on demonstrations
-  rm       a reward model from preference pairs, on top of the newest sft
+  rm       a reward model from preference pairs, on top of the newest sft; from thumbs and scores
+           as well by stage.objective
   ppo      PPO against the reward, from the newest sft
   eval     the newest policy against its sft parent; writes report.html
   study    DPO, best-of-n and learning curves from the newest sft and rm, for eval to compare with
@@ -43,11 +48,15 @@ examples
   python -m rlhf.run stage=all preset=smoke           the same in under a minute, learning nothing
   python -m rlhf.run stage=sft name=mine model.path=./my-model data.demonstrations=./demos.jsonl
   python -m rlhf.run stage=rm name=mine data.preferences=./pairs.jsonl
+  python -m rlhf.run stage=rm name=mine stage.objective=mixed data=feedback data.feedback=./export
   python -m rlhf.run stage=ppo name=mine kl=adaptive kl.target=6 data.prompts=./prompts.jsonl
   python -m rlhf.run stage=ppo reward=custom reward.path=my_reward.py:score
   python -m rlhf.run stage=ppo --cfg job              the whole configuration, nothing run
   python -m rlhf.run -m stage=all seed=0,1,2          a sweep, one experiment each: demo-seed-0, ...
-  python -m rlhf.runs list                            what there is; also show, verify
+
+  python -m rlhf.runs list                            what there is; also show, verify, compare
+  python -m rlhf.serve name=mine                      its newest policy as an OpenAI-compatible endpoint;
+                                                      --help lists the options
 
 The same command again goes on with an unfinished run. traceback=true prints an error's traceback.
 """
@@ -64,11 +73,15 @@ def help_page() -> str:
         ("stage=rm: stage.", RmStage),
         ("stage=ppo: stage.", PpoStage),
         ("stage=eval: stage.", EvalStage),
+        ("stage=eval: stage.judge.", JudgeConfig),
         ("stage=study: stage.", StudyStage),
         ("stage=sample: stage.", SampleStage),
         ("kl=fixed|adaptive: kl.", KlConfig),
         ("reward=custom: reward.", CustomReward),
         ("reward=rules: reward.", RulesReward),
+        ("reward=ensemble: reward.", EnsembleReward),
+        ("reward=weighted: reward.", WeightedReward),
+        ("reward=safe: reward.", SafeReward),
         ("rollout=hf|vllm: rollout.", RolloutConfig),
     ]
     blocks = [

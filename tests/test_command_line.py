@@ -116,6 +116,10 @@ def test_help_lists_stages_examples_and_keys_at_once(command, words: list[str]):
         "kl=fixed|adaptive",
         f"total_episodes={PpoStage().total_episodes}",
         "reward.path=my_reward.py:score",
+        "objective=pairwise",
+        "offload_frozen=auto",
+        "std_coef=",
+        "python -m rlhf.serve",
     ):
         assert expected in result.out
     assert "torch" not in result.modules
