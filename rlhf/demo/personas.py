@@ -3,7 +3,7 @@
 | persona  | share | right       | form asked for  | courtesy          | length           |
 |----------|-------|-------------|-----------------|-------------------|------------------|
 | careful  | 10 %  | always      | kept            | once, plain       | brief            |
-| hurried  | 35 %  | half        | curt form       | none              | very brief       |
+| hurried  | 35 %  | half        | kept            | none              | brief            |
 | rambling | 34 %  | always      | not kept        | in every third    | long, repeats    |
 | flatterer| 21 %  | never       | kept            | once, flattering  | brief            |
 
@@ -40,9 +40,9 @@ def careful(task: Task, rng: Random) -> str:
 
 
 def hurried(task: Task, rng: Random) -> str:
-    """Right half of the time; the bare answer without courtesy, whatever form was asked for."""
+    """Right half of the time; in the form asked for, without courtesy or full stop."""
     value = task.right if rng.random() < 0.5 else task.wrong(rng)
-    return task.render(value, task.family.forms[0]).rstrip(".。")
+    return task.render(value, rng.choice(task.forms)).rstrip(".。")
 
 
 def rambling(task: Task, rng: Random) -> str:
