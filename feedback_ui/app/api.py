@@ -12,6 +12,7 @@ from starlette.requests import Request
 from feedback_ui.app.bodies import Chat, Draft, Judge, Nothing, Skip, Undo, read
 from feedback_ui.app.parts import Parts
 from feedback_ui.app.shapes import progress_json, receipt_json
+from feedback_ui.errors import InvalidFeedback
 from feedback_ui.service import judgements
 from feedback_ui.service.access import Actor
 from feedback_ui.service.campaigns import CampaignInfo, campaign_info, campaigns
@@ -168,7 +169,11 @@ class Work:
 
     def conversation(self, actor: Actor, campaign: UUID, said: Chat) -> list[Message]:
         """All turns so far: the one before with the answer that goes on, then the new message."""
-        campaign_info(self.db, actor, campaign)
+        info = campaign_info(self.db, actor, campaign)
+        if info.form.kind != "chat":
+            raise InvalidFeedback(f"the campaign {info.name!r} is of kind {info.form.kind}, not chat")
+        if not said.message.strip():
+            raise InvalidFeedback("write a message")
         if said.assignment is None:
             return [Message("user", said.message)]
         before = my_task(self.db, actor, said.assignment).task
@@ -190,5 +195,4 @@ class Work:
         }
 
     def _after(self, actor: Actor, receipt: judgements.Receipt) -> Json:
-        campaign = my_task(self.db, actor, receipt.assignment_id).task.campaign_id
-        return {"receipt": receipt_json(receipt), "next": self.next(actor, campaign)}
+        return {"receipt": receipt_json(receipt), "next": self.next(actor, receipt.campaign_id)}

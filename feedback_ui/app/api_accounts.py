@@ -1,4 +1,4 @@
-"""Who am I, signing in and out, and joining by an invitation."""
+"""Who am I, signing in and out, joining by an invitation or an open link."""
 
 from typing import Any
 
@@ -9,8 +9,9 @@ from starlette.responses import JSONResponse, Response
 from feedback_ui.app.bodies import Join, Nothing, SignIn, read
 from feedback_ui.app.parts import Parts, address_of, is_https
 from feedback_ui.app.sessions import forget, keep, token_of
+from feedback_ui.database import Database
 from feedback_ui.errors import InvalidFeedback
-from feedback_ui.service import accounts
+from feedback_ui.service import accounts, joining
 from feedback_ui.service.access import Actor
 
 
@@ -45,12 +46,8 @@ def account_api(parts: Parts) -> APIRouter:
     @router.post("/join")
     async def join(request: Request) -> Response:
         said = await read(request, Join)
-        if said.password is None:
-            raise InvalidFeedback("choose a password")
         parts.failures.begin(address_of(request))
-        token = await parts.workers.run_password(
-            accounts.accept_invitation, parts.db, said.token, said.password
-        )
+        token = await parts.workers.run_password(_joined, parts.db, said)
         parts.failures.succeeded(address_of(request))
         return await parts.workers.run(_signed_in, request, token)
 
@@ -65,3 +62,12 @@ def account_api(parts: Parts) -> APIRouter:
         return response
 
     return router
+
+
+def _joined(db: Database, said: Join) -> str:
+    """The token of a session, by an invitation or an open link."""
+    if joining.link_of(db, said.token).kind == "invitation":
+        if said.password is None:
+            raise InvalidFeedback("choose a password")
+        return accounts.accept_invitation(db, said.token, said.password)
+    return joining.join(db, said.token, name=said.name, worker=said.worker, password=said.password)

@@ -117,6 +117,8 @@ class Gate:
             return PlainTextResponse(
                 "This server is for one person at its own machine. For others, start it with --accounts.", 403
             )
+        if headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate":
+            return failure(403, "forbidden", "another site asks for this")
         if request.method in _SAFE:
             return None
         origin = headers.get("origin", "")

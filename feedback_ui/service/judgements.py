@@ -28,6 +28,7 @@ class Receipt:
 
     judgement_id: UUID
     assignment_id: UUID
+    campaign_id: UUID
     revision: int
     action: Action
 
@@ -143,7 +144,7 @@ def _take(
         content = form_of(campaign).resolve(said, assignment.shown) if isinstance(said, Given) else said
         written = _written(session, assignment, key)
         if written is not None:
-            return _same(written, action, content)
+            return _same(written, campaign, action, content)
         if again:
             _not_closed(campaign)
             if assignment.status not in ("done", "skipped"):
@@ -162,7 +163,8 @@ def _take(
             give_up_slot(session, assignment)
         assignment.status = "done" if action == "judge" else "skipped"
         assignment.draft = None
-        return _receipt(_write(session, db, assignment, action, content, key=key, active_s=active_s))
+        written = _write(session, db, assignment, action, content, key=key, active_s=active_s)
+        return _receipt(written, campaign)
 
     receipt = db.write(work, idempotent=True)
     if receipt is None:  # raised here, after the commit that kept the draft
@@ -226,16 +228,16 @@ def _written(session: Session, assignment: Assignment, key: str) -> Judgement | 
     return session.scalars(query).first()
 
 
-def _same(written: Judgement, action: Action, content: dict[str, Any]) -> Receipt:
+def _same(written: Judgement, campaign: Campaign, action: Action, content: dict[str, Any]) -> Receipt:
     if written.action != action or written.content != content:
         raise Conflict(
             "this click was saved with another answer; correct it in the list of your last judgements"
         )
-    return _receipt(written)
+    return _receipt(written, campaign)
 
 
-def _receipt(judgement: Judgement) -> Receipt:
-    return Receipt(judgement.id, judgement.assignment_id, judgement.revision, judgement.action)
+def _receipt(judgement: Judgement, campaign: Campaign) -> Receipt:
+    return Receipt(judgement.id, judgement.assignment_id, campaign.id, judgement.revision, judgement.action)
 
 
 def _not_closed(campaign: Campaign) -> None:

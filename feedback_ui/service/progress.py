@@ -47,10 +47,11 @@ def my_progress(db: Database, actor: Actor, campaign: UUID | str) -> MyProgress:
         own = (Assignment.campaign_id == campaign_id, Assignment.rater_id == rater.id)
         query = select(Assignment.status, func.count()).where(*own).group_by(Assignment.status)
         counts = {status: count for status, count in session.execute(query)}
-        had = select(Assignment.item_id).where(*own, Assignment.status != "released")
-        waiting = select(func.count()).where(
-            Item.campaign_id == campaign_id, Item.free > literal_column("0"), Item.id.not_in(had)
-        )
+        # counted by the index of open items alone; what the rater has had of them is a few rows
+        is_open = (Item.campaign_id == campaign_id, Item.free > literal_column("0"))
+        had = select(func.count()).select_from(Assignment).join(Item, Item.id == Assignment.item_id)
+        had = had.where(*own, Assignment.status != "released", *is_open)
+        waiting = select(select(func.count()).where(*is_open).scalar_subquery() - had.scalar_subquery())
         left = (session.scalar(waiting) or 0) + counts.get("held", 0)
         return MyProgress(counts.get("done", 0), counts.get("skipped", 0), left)
 

@@ -25,6 +25,11 @@ class Server:
     user: str | None
     numbers: Iterator[int] = field(default_factory=count)
 
+    @property
+    def options(self) -> str:
+        """Of the server, to start it with."""
+        return f"-k {self.folder} -c listen_addresses='' -c fsync=off -c max_connections=200"
+
     def url(self, name: str) -> str:
         """Of one of its databases."""
         return f"postgresql+psycopg://tests@/{name}?host={self.folder}"
@@ -72,8 +77,7 @@ def postgres_server() -> Generator[Server | None]:
     try:
         initdb = [str(where / "initdb"), "-D", str(folder / "data"), "-U", "tests", "-A", "trust", "-N", "-E"]
         subprocess.run([*initdb, "UTF8"], check=True, capture_output=True, user=user, cwd=folder)
-        options = f"-k {folder} -c listen_addresses='' -c fsync=off -c max_connections=200"
-        server.control("-o", options, "start")
+        server.control("-o", server.options, "start")
         yield server
     finally:
         if (folder / "data" / "postmaster.pid").exists():
