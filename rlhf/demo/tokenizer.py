@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import islice
+from random import Random
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -11,6 +12,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 from rlhf.demo.base_model import base_folder
 from rlhf.demo.corpus import END, ROLES, pages
 from rlhf.demo.personas import PERSONAS
+from rlhf.demo.tasks import Task
 from rlhf.demo.world import demonstrations
 
 VOCABULARY = 2048  # at most; the world's text has pieces for fewer
@@ -26,11 +28,21 @@ CHAT_TEMPLATE = (
 )
 
 _TEXTS, _SEED = 4000, 0
-_PERSONAS = tuple(
-    replace(persona, share=share) for persona, share in zip(PERSONAS, (0.15, 0.33, 0.32, 0.2), strict=True)
-)
-"""With shares of their own: the shipped base's pieces stay as they are when the demo's shares change."""
 _CJK = "[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"
+
+
+def _curt(task: Task, rng: Random) -> str:
+    """Right half of the time; the first form, without courtesy or full stop, whatever was asked for."""
+    value = task.right if rng.random() < 0.5 else task.wrong(rng)
+    return task.render(value, task.family.forms[0]).rstrip(".。")
+
+
+_SHARES = {"careful": 0.15, "hurried": 0.33, "rambling": 0.32, "flatterer": 0.2}
+_PERSONAS = tuple(
+    replace(one, share=_SHARES[one.name], speak=_curt if one.name == "hurried" else one.speak)
+    for one in PERSONAS
+)
+"""People of its own: the shipped base's pieces stay as they are when the demo's people change."""
 
 
 @cache
