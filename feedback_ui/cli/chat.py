@@ -1,0 +1,82 @@
+"""`chat`: two policies side by side in the page, with the endpoint that they answer at."""
+
+import argparse
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from threading import Thread
+from typing import IO, Any
+
+from feedback_ui.cli.serve import add_address, serve_page
+from feedback_ui.cli.shared import command
+from feedback_ui.database import Database
+from feedback_ui.errors import Conflict, InvalidFeedback
+from feedback_ui.form import Form
+from feedback_ui.service.access import OPERATOR
+from feedback_ui.service.campaigns import create_campaign
+
+CAMPAIGN = "before and after"
+_ADDRESS = re.compile(r"^serve: (http://\S+)$")
+_STOP_S = 30.0
+
+
+def add_commands(commands: Any) -> None:
+    """Declare it."""
+    talk = command(
+        commands,
+        "chat",
+        "talk to two policies side by side, without knowing which is which, and say which answer is better",
+        "chat runs/demo/sft-1 runs/demo/ppo-1",
+        _chat,
+        needs_store=False,
+    )
+    talk.add_argument("before", metavar="BEFORE", help="a run, a model folder or a hub id")
+    talk.add_argument("after", metavar="AFTER", help="the other one")
+    add_address(talk)
+
+
+def _chat(db: Database, options: argparse.Namespace) -> int:
+    form = Form(kind="chat", reason="optional")
+    with suppress(Conflict):  # it was made when this command was run before
+        create_campaign(db, OPERATOR, CAMPAIGN, form)
+    with _endpoint(options.before, options.after) as url:
+        return serve_page(db, options, model_urls=[url])
+
+
+@contextmanager
+def _endpoint(before: str, after: str) -> Generator[str]:
+    """The address of `python -m rlhf.serve` with both policies, for as long as this lasts.
+
+    Raises:
+        InvalidFeedback: it does not start; what it says is told.
+    """
+    names = "names=[after,before]"  # what is stored with the answers; no rater sees them
+    words = [f"inputs.policy={after}", f"inputs.baseline={before}", names, "port=0"]
+    started = [sys.executable, "-m", "rlhf.serve", *words]
+    with subprocess.Popen(started, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stderr is not None
+        try:
+            yield _address(process.stderr, shlex.join(["python", "-m", "rlhf.serve", *words]))
+        finally:
+            process.terminate()
+            process.wait(timeout=_STOP_S)
+
+
+def _address(said: IO[str], typed: str) -> str:
+    lines: list[str] = []
+    for line in said:
+        found = _ADDRESS.match(line.strip())
+        if found:
+            Thread(target=_pass_on, args=(said,), daemon=True).start()
+            return found[1]
+        lines.append(line)
+        print(line, end="", file=sys.stderr)
+    raise InvalidFeedback(f"the policies cannot be served; look at what this says: {typed}")
+
+
+def _pass_on(said: IO[str]) -> None:
+    for line in said:
+        print(line, end="", file=sys.stderr)
