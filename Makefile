@@ -12,7 +12,7 @@ SEEDS ?= 0,1,2,3,4
 PARTS := demo hacked methods real kill
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 
-.PHONY: help env demo study smoke test test-ui check format acceptance $(PARTS:%=acceptance-%) optimum overoptimization bench lock clean
+.PHONY: help env demo study ui smoke test test-ui check format acceptance $(PARTS:%=acceptance-%) optimum overoptimization bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ demo: env ## SFT, reward model, PPO, evaluation on the embedded world: offline, 
 study: env ## after demo: DPO, best-of-n, learning curves, and the evaluation with them
 	$(OFFLINE) $(PYTHON) -m rlhf.run stage=study name=demo
 	$(OFFLINE) $(PYTHON) -m rlhf.run stage=eval name=demo
+
+ui: env ## the feedback page with a small campaign in English and Chinese, for one person at this machine
+	$(OFFLINE) $(PYTHON) -m feedback_ui serve --samples
 
 smoke: env ## the same in under a minute: it shows that everything runs, not that anything is learnt
 	$(OFFLINE) $(PYTHON) -m rlhf.run stage=all preset=smoke name=smoke

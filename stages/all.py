@@ -5,6 +5,7 @@ reported and passed over, what was stopped goes on.
 """
 
 import importlib
+import shlex
 import time
 from pathlib import Path
 
@@ -32,7 +33,11 @@ def run(cfg: Config) -> Manifest:
     policy = run_one(cfg, stage.sft)
     reward_model = run_one(cfg, stage.rm, policy=policy)
     best = run_one(cfg, stage.ppo, policy=policy, reward_model=reward_model)
-    return run_one(cfg, stage.eval, policy=best, reward_model=reward_model)
+    evaluation = run_one(cfg, stage.eval, policy=best, reward_model=reward_model)
+    both = [shlex.quote(str(folder_of(cfg, manifest))) for manifest in (policy, best)]
+    said = f"talk to both, side by side: python -m feedback_ui chat {' '.join(both)}"
+    console.print(said, markup=False, highlight=False, soft_wrap=True)
+    return evaluation
 
 
 def run_one(cfg: Config, stage: SftStage | RmStage | PpoStage | EvalStage, **made: Manifest) -> Manifest:
