@@ -29,7 +29,7 @@ export async function send(page) {
     await page.load();
     return;
   }
-  if (task.form.kind === "chat") page.said = goOn(page.campaign.id, task, given);
+  if (task.form.kind === "chat") page.said = goOn(page.campaign.id, task, given); // what the conversation goes on from
   await following(page, task, reply.next, say("told.kept", { said: words }));
 }
 

@@ -57,7 +57,8 @@ export class Drafts {
       const { held } = await post(`assignments/${item.assignment}/draft`, { draft }, { keepalive: leaving && JSON.stringify(draft).length < 30000 });
       if (!held && this.item === item) this.lost();
     } catch (error) {
-      // the browser has it; the server gets it with the next change
+      // The browser has it, and the server gets it with the next change. Where it says no, so it will when the
+      // judgement is sent, which is when the person can do something about it.
       if (error instanceof Offline && this.item === item && !this.unsaved) this.unsaved = draft;
     }
   }

@@ -33,7 +33,7 @@ function progress({ done, left }) {
   const all = done + left;
   const words = left ? say("progress.of", { done: number(done), all: number(all) }) : say("progress.done", { done: number(done) });
   return el("p", { class: "progress" },
-    el("progress", { max: Math.max(all, 1), value: done, "aria-label": say("progress.bar") }),
+    left ? el("progress", { max: all, value: done, "aria-label": say("progress.bar") }) : null,
     el("span", {}, words));
 }
 

@@ -5,6 +5,16 @@ import { excerpt } from "./text.js";
 
 export const LETTERS = ["A", "B", "C", "D", "E", "F"];
 
+// The questions of feedback_ui/service/campaigns.py
+const USUAL = {
+  compare: "Which answer is better?", chat: "Which answer is better?", rank: "Rank the answers, best first.",
+  rate: "Rate each answer.", score: "How good is this answer?", thumb: "Is this a good answer?",
+  write: "Write the answer that you would want to get.",
+};
+
+/* The campaign's own question, or the usual one of its kind in the language of the interface. */
+export const questionWords = (question, kind) => (question === USUAL[kind] ? say(`question.${kind}`) : question);
+
 /* The fields that hold something, as they are sent. */
 export function cleaned(given) {
   const kept = {};

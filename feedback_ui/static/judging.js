@@ -2,15 +2,9 @@
 
 import { answerCard, promptBox } from "./cards.js";
 import { el, hint, newId } from "./dom.js";
-import { cleaned, missing } from "./given.js";
+import { cleaned, missing, questionWords } from "./given.js";
 import { say } from "./words.js";
 import { WAYS } from "./ways/all.js";
-
-const USUAL = {
-  compare: "Which answer is better?", chat: "Which answer is better?", rank: "Rank the answers, best first.",
-  rate: "Rate each answer.", score: "How good is this answer?", thumb: "Is this a good answer?",
-  write: "Write the answer that you would want to get.",
-};
 
 /* Args: `given` is changed in place; `changed` is called after each change; `send` after a tap that is enough. */
 export function judging({ task, given, options, changed, send, taps }) {
@@ -36,7 +30,7 @@ export function judging({ task, given, options, changed, send, taps }) {
   const way = (context.way = WAYS[form.kind](context));
   const cards = task.answers.map((_, place) => answerCard(context, place));
   const reason = form.reason === "off" ? null : reasonOf(context);
-  const heading = el("h2", { class: "question", tabIndex: -1 }, questionOf(task));
+  const heading = el("h2", { class: "question", tabIndex: -1 }, el("span", { dir: "auto" }, questionWords(task.question, form.kind)));
   refresh();
 
   return {
@@ -78,15 +72,10 @@ export function judging({ task, given, options, changed, send, taps }) {
   };
 }
 
-/* The campaign's own question, or the usual one in the language of the interface. */
-function questionOf({ question, form }) {
-  return question === USUAL[form.kind] ? say(`question.${form.kind}`) : el("span", { dir: "auto" }, question);
-}
-
 function reasonOf({ form, given, change }) {
   const id = newId("reason");
   const field = el("textarea", {
-    id, rows: "1", class: "growing", dir: "auto", "aria-required": form.reason === "required",
+    id, rows: "1", class: "growing", dir: "auto", "aria-required": form.reason === "required" ? "true" : null,
     on: { input: () => change({ reason: field.value }) },
   });
   return {

@@ -10,7 +10,7 @@ import { dock, header, messages } from "./frame.js";
 import { judging } from "./judging.js";
 import { onKey } from "./keys.js";
 import { Outbox } from "./outbox.js";
-import { guidelinesPanel, keysPanel, pastPanel } from "./panels.js";
+import { guidelinesPanel, keysPanel, pastPanel, usesKeys } from "./panels.js";
 import { campaignChoice, ending } from "./places.js";
 import { pause, patiently } from "./patience.js";
 import { followSystem, switchShade } from "./shade.js";
@@ -37,6 +37,7 @@ export class Page {
       this.campaigns = await this.ask(() => get("campaigns"));
       while (this.outbox.waiting) {
         await this.outbox.flush();
+        if (this.gone) return;
         if (this.outbox.waiting) await pause(1000);
       }
       const named = new URLSearchParams(location.search).get("campaign");
@@ -86,8 +87,8 @@ export class Page {
       if (!quiet && Object.keys(begun).length) this.messages.pass(say("told.draft"));
       if (task.guideline_version > this.campaign.guidelines.version) await this.renewGuidelines();
     } else if (this.campaign.form.kind === "chat" && turn.state === "open") {
-      const said = this.said ?? (await this.ask(() => resumed(this.campaign.id)));
-      this.talk(said);
+      this.said ??= await this.ask(() => resumed(this.campaign.id));
+      this.talk(this.said);
     } else {
       this.drafts.close();
       this.item = null;
@@ -119,7 +120,7 @@ export class Page {
   /* The whole page anew, as after another language: what was given is in `given`. */
   draw() {
     const { root, turn, campaign } = this;
-    if (!this.me) return;
+    if (!this.campaigns) return;
     root.lang = tag();
     const parts = this.content();
     fill(this.main, parts.body);
@@ -236,12 +237,16 @@ export class Page {
   }
 
   async signOut() {
-    await post("sign-out", {});
-    location.assign("/sign-in");
+    try {
+      await post("sign-out", {});
+      location.assign("/sign-in");
+    } catch (error) {
+      if (!this.away(error)) this.messages.keep(this.words(error));
+    }
   }
 
   key(key) {
-    if (!this.me) return false;
+    if (!this.campaigns || this.gone || !usesKeys()) return false;
     const general = {
       "?": () => this.openKeys(),
       g: () => this.campaign && this.openGuidelines(),
@@ -272,6 +277,7 @@ export class Page {
   /* Whether the person has to sign in again; what was given stays in the browser. */
   away(error) {
     if (error.kind !== "signed-out") return false;
+    this.gone = true;
     const back = encodeURIComponent(location.pathname + location.search);
     fill(this.root, el("div", { class: "plain-place" }, el("p", {}, say("told.signed_out")),
       el("a", { class: "button", href: `/sign-in?next=${back}` }, say("told.sign_in"))));

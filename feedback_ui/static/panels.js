@@ -3,8 +3,9 @@
 import { el, icon, newId, hint } from "./dom.js";
 import { described } from "./given.js";
 import { excerpt, textBox } from "./text.js";
-import { say, tag } from "./words.js";
+import { keep, kept, say, tag } from "./words.js";
 
+const KEYS_OFF = "feedback_keys_off";
 const SKIPS = ["unclear", "cannot-judge", "language", "broken", "disturbing", "other"];
 
 /* A native dialog: it takes the focus, gives it back, and closes with Escape. */
@@ -49,6 +50,9 @@ export function pastPanel(into, form, past, correct) {
   return panel;
 }
 
+/* Single keys can be turned off: who speaks to the machine would press them by accident. */
+export const usesKeys = () => kept(KEYS_OFF) === null;
+
 export function keysPanel(into, ofItem) {
   const general = [
     ["⏎", say("keys.send")], ["S", say("keys.skip")], ["U", say("keys.undo")], ["G", say("keys.guidelines")],
@@ -57,6 +61,9 @@ export function keysPanel(into, ofItem) {
   return openPanel(into, say("keys.title"), [
     el("dl", { class: "keys" }, [...ofItem, ...general].map(([key, words]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, words)])),
     el("p", { class: "note" }, say("keys.typing")),
+    el("label", { class: "use-keys" }, el("input", {
+      type: "checkbox", checked: usesKeys(), on: { change: (event) => keep(KEYS_OFF, event.target.checked ? null : "1") },
+    }), say("keys.use")),
   ], "middle");
 }
 

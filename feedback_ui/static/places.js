@@ -1,6 +1,7 @@
 /* What is shown where there is no item: the choice of a campaign, the end, the start of a conversation. */
 
 import { el, newId } from "./dom.js";
+import { questionWords } from "./given.js";
 import { knows, kept, keep, number, say } from "./words.js";
 
 export function campaignChoice(campaigns, choose) {
@@ -10,7 +11,7 @@ export function campaignChoice(campaigns, choose) {
     el("ul", { class: "campaigns" }, campaigns.map((one) => el("li", {},
       el("button", { type: "button", on: { click: () => choose(one.id) } },
         el("b", { dir: "auto" }, one.name),
-        el("span", { class: "note", dir: "auto" }, one.question),
+        el("span", { class: "note", dir: "auto" }, questionWords(one.question, one.kind)),
         el("span", { class: "note" }, say("campaigns.left", { left: number(one.left), done: number(one.done) })))))));
 }
 

@@ -13,7 +13,8 @@ export function showShade() {
 }
 
 export function switchShade() {
-  keep(NAME, isDark() ? "light" : "dark");
+  const wanted = isDark() ? "light" : "dark";
+  keep(NAME, wanted === (system.matches ? "dark" : "light") ? null : wanted); // as the system has it: follow it again
   showShade();
 }
 

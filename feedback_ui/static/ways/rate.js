@@ -16,8 +16,7 @@ export function scaleRows({ form, given, change, name }, place) {
       change({ ratings: { ...given.ratings, [place]: values } });
     };
     const legend = say("rate.legend", { scale: scale.name, letter: LETTERS[place] });
-    const many = scale.high - scale.low + 1 > MOST_POINTS;
-    const { control, show } = many
+    const { control, show } = isLong(scale)
       ? numberField(scale, legend, set)
       : pointRow(scale, legend, set, `${name}-${place}-${scale.name}`);
     return { scale, control, show };
@@ -61,11 +60,14 @@ function numberField(scale, legend, set) {
   };
 }
 
+/* Too many points for a row of buttons: typed as a number. */
+export const isLong = (scale) => scale.high - scale.low + 1 > MOST_POINTS;
+
 export const range = (scale) => [...Array(scale.high - scale.low + 1).keys()].map((step) => scale.low + step);
 
 /* The value that a digit gives on a scale: 0 is ten where the scale has a ten and no nought. */
 export function digit(scale, key) {
-  if (!/^[0-9]$/.test(key)) return null;
+  if (!/^[0-9]$/.test(key) || isLong(scale)) return null;
   const value = key === "0" && scale.low > 0 ? 10 : Number(key);
   return value >= scale.low && value <= scale.high ? value : null;
 }

@@ -2,13 +2,11 @@
 
 import { el, hint, icon } from "../dom.js";
 import { say } from "../words.js";
-import { digit, digitsOf, range } from "./rate.js";
-
-const MOST_POINTS = 11;
+import { digit, digitsOf, isLong, range } from "./rate.js";
 
 export function score({ form, given, change, tapped }) {
   const [scale] = form.scales;
-  if (scale.high - scale.low + 1 > MOST_POINTS) return number({ given, change, scale });
+  if (isLong(scale)) return number({ given, change, scale });
   const buttons = range(scale).map((value) => ({
     value,
     button: el("button", { type: "button", class: "cell", on: { click: () => tapped({ score: value }) } },

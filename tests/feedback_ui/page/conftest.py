@@ -55,8 +55,14 @@ def serve(tmp_path: Path, _sqlite_template: Path) -> Iterator[Callable[..., Serv
 
 @pytest.fixture
 def site(serve: Callable[..., Served]) -> Served:
-    """For one person, who need not sign in."""
+    """For one person, who need not sign in; the rater's page alone."""
     return serve()
+
+
+@pytest.fixture
+def whole_site(serve: Callable[..., Served]) -> Served:
+    """The same with Gradio's pages."""
+    return serve(gradio=True)
 
 
 class Faults(list[str]):

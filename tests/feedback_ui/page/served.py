@@ -6,11 +6,15 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import uvicorn
+from fastapi import FastAPI
 from people import campaign
 from sqlalchemy import text
+from starlette.responses import HTMLResponse
 
+from feedback_ui.app import application
 from feedback_ui.app.application import create_app
 from feedback_ui.app.settings import Settings
 from feedback_ui.database import Database, open_database
@@ -51,11 +55,27 @@ def rows(kind: str, count: int) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
+_PLAIN = """<!doctype html><html><link rel="icon" href="data:,"><body style="margin: 0">
+<div id="rater"></div><script type="module">
+import { start } from "/static/rater.js";
+start(document.querySelector("#rater"));
+</script></body></html>"""
+
+
+def _mount_plain(app: FastAPI, parts: Any) -> None:
+    """The rater's page without Gradio around it, which takes a browser seconds to start."""
+    app.get("/")(lambda: HTMLResponse(_PLAIN))
+
+
 @dataclass
 class Served:
-    """A server that a browser can reach. Nobody has to sign in unless `accounts` says so."""
+    """A server that a browser can reach. Nobody has to sign in unless `accounts` says so.
+
+    With `gradio` its pages are the real ones; without, the rater's stands alone.
+    """
 
     folder: Path
+    gradio: bool = False
     accounts: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
     port: int = 0
@@ -73,11 +93,18 @@ class Served:
         """Begin to answer, at the port of before if there was one."""
         listener = socket.create_server(("127.0.0.1", self.port))
         self.port = listener.getsockname()[1]
-        app = create_app(self.db, Settings(accounts=self.accounts, **self.settings))
+        app = self._app()
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, lifespan="on")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]}, daemon=True)
         self._thread.start()
+
+    def _app(self) -> FastAPI:
+        settings = Settings(accounts=self.accounts, **self.settings)
+        if self.gradio:
+            return create_app(self.db, settings)
+        with patch.object(application, "_mount_gradio", _mount_plain):
+            return create_app(self.db, settings)
 
     def stop(self) -> None:
         """Cease to answer."""

@@ -5,7 +5,10 @@ from raters import press, question
 
 pytestmark = pytest.mark.browser
 
-CHOSEN = "[...document.querySelector('#rater').shadowRoot.querySelectorAll('.point input')].findIndex((one) => one.checked)"
+CHOSEN = """(() => {
+  const points = document.querySelector("#rater").shadowRoot.querySelectorAll(".point input");
+  return [...points].findIndex((one) => one.checked);
+})()"""
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,14 @@ from typing import Any
 from raters import choose, question, send
 
 
-def test_two_answers_are_compared_by_keyboard_and_the_last_one_is_taken_back(site, open_page) -> None:
-    page = open_page(site.campaign("compare", 2))
+def test_two_answers_are_compared_by_keyboard_and_the_last_one_is_taken_back(whole_site, open_page) -> None:
+    page = open_page(whole_site.campaign("compare", 2))
     question(page, "Question 0?")
     left, right = page.locator(".answer .text").all_inner_texts()
     page.keyboard.press("2")
     page.keyboard.press("Enter")
     question(page, "Question 1?")
-    (kept,) = site.judgements()
+    (kept,) = whole_site.judgements()
     assert (kept["better"], kept["worse"], kept["strength"]) == (left, right, 2)
 
     page.keyboard.press("u")
@@ -22,8 +22,8 @@ def test_two_answers_are_compared_by_keyboard_and_the_last_one_is_taken_back(sit
     page.keyboard.press("5")
     page.keyboard.press("Enter")
     question(page, "Question 1?")
-    assert [one["action"] for one in site.judgements()] == ["judge", "withdraw", "judge"]
-    assert (site.judgements()[-1]["better"], site.judgements()[-1]["strength"]) == (right, 1)
+    assert [one["action"] for one in whole_site.judgements()] == ["judge", "withdraw", "judge"]
+    assert (whole_site.judgements()[-1]["better"], whole_site.judgements()[-1]["strength"]) == (right, 1)
 
 
 def test_what_was_begun_survives_a_reload(site, open_page) -> None:
@@ -61,9 +61,9 @@ def test_a_network_that_fails_loses_nothing_and_says_so(site, open_page) -> None
     assert [one["strength"] for one in site.judgements()] == [2]
 
 
-def test_text_is_shown_as_it_was_written_and_does_nothing(site, open_page) -> None:
+def test_text_is_shown_as_it_was_written_and_does_nothing(whole_site, open_page) -> None:
     written = "<img src=x onerror=alert(1)> <think>so</think> vector<int>"
-    page = open_page(site.campaign("thumb", given=[{"prompt": written, "responses": [written]}]))
+    page = open_page(whole_site.campaign("thumb", given=[{"prompt": written, "responses": [written]}]))
     question(page)
     assert page.locator(".prompt .text").inner_text() == written
     assert page.locator(".answer .text").inner_text() == written

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import feedback_ui
+from feedback_ui.service.campaigns import QUESTIONS
 
 ROOT = Path(feedback_ui.__file__).parent
 WORDS = {
@@ -46,3 +47,10 @@ def test_every_word_that_a_script_says_is_there_and_every_word_is_said() -> None
     assert missing == set()
     unsaid = {key for key in keys - said if not any(pattern.fullmatch(key) for pattern in patterns)}
     assert unsaid == set()
+
+
+def test_the_usual_questions_are_those_of_the_service() -> None:
+    script = (ROOT / "static" / "given.js").read_text("utf-8")
+    listed = script.split("const USUAL = {")[1].split("};")[0]
+    assert dict(re.findall(r'(\w+): "([^"]+)"', listed)) == QUESTIONS
+    assert {kind: WORDS["en"][f"question.{kind}"] for kind in QUESTIONS} == QUESTIONS
