@@ -133,11 +133,13 @@ def current(session: Session, campaign_id: UUID) -> list[Said]:
         .where(Assignment.campaign_id == campaign_id, Judgement.revision == Assignment.revision)
         .where(Judgement.action != "withdraw")
     )
-    said = [
-        Said(number, own, of[item_id], rater, action, adjudicates, content, tuple(shown), *rest)
-        for number, own, item_id, rater, action, adjudicates, content, shown, *rest in session.execute(query)
-    ]
+    said = [_said(of, row) for row in session.execute(query)]
     return sorted(said, key=lambda one: (one.subject.place, one.number))
+
+
+def _said(of: Mapping[UUID, Subject], row: Any) -> Said:
+    number, own, item_id, rater, action, adjudicates, content, shown, *rest = row
+    return Said(number, own, of[item_id], rater, action, adjudicates, content, tuple(shown), *rest)
 
 
 def comparisons(said: Said) -> list[Comparison]:

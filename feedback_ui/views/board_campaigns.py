@@ -34,7 +34,7 @@ class CampaignsPart:
         )
         with board.make(gr.Accordion, {"label": "campaigns.one"}, open=True):
             with gr.Row():
-                buttons = {
+                buttons: dict[CampaignStatus, gr.Button] = {
                     status: board.make(
                         gr.Button, {"value": f"campaigns.{status}"}, elem_id=f"status-{status}"
                     )

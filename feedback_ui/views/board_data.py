@@ -3,7 +3,6 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,9 @@ SHOWN_PROBLEMS = 20
 
 
 class DataPart:
-    """The tab for import and export. `after_import` are parts that an import changes."""
+    """The tab for import and export. `imported` is Gradio's event of an import."""
 
-    def __init__(self, board: Board, after_import: Sequence[Part]) -> None:
+    def __init__(self, board: Board) -> None:
         self._board = board
         with board.make(gr.Accordion, {"label": "export.title"}, open=True):
             aggregate = board.make(
@@ -58,8 +57,8 @@ class DataPart:
             )
             add = board.make(gr.Button, {"value": "import.do"}, variant="primary", elem_id="import")
             self._came_to = gr.HTML(elem_classes="board", elem_id="imported", padding=False)
-        self.part = Part([self._taken, self._made, self._came_to], self._show)
-        board.on(add.click, self._import, [file], [file, self._came_to], after_import)
+        self.part = Part([self._taken, self._made], self._show)
+        self.imported = board.on(add.click, self._import, [file], [file, self._came_to])
         taken = Part([self._taken], lambda ask: self._show(ask)[:1])
         board.on(make.click, self._export, [aggregate, as_csv], [self._made], [taken])
 
@@ -71,7 +70,7 @@ class DataPart:
             for one in found
         ]
         heads = [words(f"export.{name}") for name in ("when", "judgements", "hash", "name")]
-        return [gr.update(value={"headers": heads, "data": rows}), gr.update(value=None, visible=False), ""]
+        return [gr.update(value={"headers": heads, "data": rows}), gr.update(value=None, visible=False)]
 
     def _import(self, ask: Ask, path: str | None) -> list[Any]:
         if not path:

@@ -32,6 +32,8 @@ class ProgressPart:
             x="day",
             y="judgements",
             tooltip="all",
+            x_label_angle=-45,
+            y_lim=[0, None],
             height=260,
             elem_id="by-day",
         )

@@ -63,7 +63,7 @@ def manager_page(db: Database, actor_of: Callable[[gr.Request], Actor]) -> gr.Bl
         refused = gr.HTML(visible=False, elem_classes="board", padding=False)
         with gr.Column() as content:
             header = _Header(board)
-            quick_parts, slow_parts, created = _tabs(board)
+            quick_parts, slow_parts, changed = _tabs(board)
         quick, quick_outputs = board.showing(*quick_parts)
         slow, slow_outputs = board.showing(*slow_parts)
         opened = page.load(
@@ -73,7 +73,12 @@ def manager_page(db: Database, actor_of: Callable[[gr.Request], Actor]) -> gr.Bl
             api_visibility="private",
         )
         page.load(None, None, None, js=_SHADE)
-        for event in (opened.then, created.then, board.campaign.input, header.refresh.click):
+        for event in (
+            opened.then,
+            *(one.then for one in changed),
+            board.campaign.input,
+            header.refresh.click,
+        ):
             first = event(quick, [board.campaign], quick_outputs, api_visibility="private")
             first.then(slow, [board.campaign], slow_outputs, api_visibility="private")
     return page
@@ -85,15 +90,16 @@ class _Header:
     def __init__(self, board: Board) -> None:
         with gr.Row(elem_id="board-top"):
             self._head = gr.HTML(elem_classes=["board", "head"], elem_id="head", padding=False, min_width=200)
-            board.campaign.render()
-            self._language = board.make(
-                gr.Radio,
-                {"label": "page.language"},
-                choices=[(_NAMES[language], language) for language in LANGUAGES],
-                value="en",
-                min_width=170,
-                elem_id="language",
-            )
+            with gr.Column(min_width=200, elem_classes="which"):
+                board.campaign.render()
+            with gr.Column(min_width=180, elem_classes="language"):
+                self._language = board.make(
+                    gr.Radio,
+                    {"label": "page.language"},
+                    choices=[(_NAMES[language], language) for language in LANGUAGES],
+                    value="en",
+                    elem_id="language",
+                )
             self.refresh = board.make(
                 gr.Button, {"value": "page.refresh"}, size="md", min_width=90, scale=0, elem_id="refresh"
             )
@@ -107,8 +113,8 @@ class _Header:
         leave.click(None, None, None, js=_SIGN_OUT)
 
 
-def _tabs(board: Board) -> tuple[list[Part], list[Part], Any]:
-    """The tabs: parts to show at once, parts whose figures take a moment, the event of a new campaign."""
+def _tabs(board: Board) -> tuple[list[Part], list[Part], list[Any]]:
+    """The tabs: parts to show at once, parts whose figures take a moment, events that change all of them."""
     with gr.Tabs():
         with board.make(gr.Tab, {"label": "tab.progress"}, id="progress"):
             progress = ProgressPart(board)
@@ -121,13 +127,17 @@ def _tabs(board: Board) -> tuple[list[Part], list[Part], Any]:
         with board.make(gr.Tab, {"label": "tab.campaigns"}, id="campaigns"):
             campaigns = CampaignsPart(board, [progress.overview])
         with board.make(gr.Tab, {"label": "tab.data"}, id="data"):
-            data = DataPart(board, [progress.overview])
+            data = DataPart(board)
         with board.make(gr.Tab, {"label": "tab.people"}, id="people"):
             people = PeoplePart(board)
         with board.make(gr.Tab, {"label": "tab.log"}, id="log"):
             log = LogPart(board)
     quick = [progress.overview, campaigns.part, data.part, people.part, people.crowd, log.part]
-    return quick, [progress.judging, trust.part, models.part, disputes.part], campaigns.created
+    return (
+        quick,
+        [progress.judging, trust.part, models.part, disputes.part],
+        [campaigns.created, data.imported],
+    )
 
 
 def _opening(board: Board) -> Callable[[gr.Request], list[Any]]:

@@ -107,7 +107,7 @@ def test_the_board_in_a_browser(page: sync_api.Page, served: SimpleNamespace, tm
     open_tab(page, "Campaigns")
     page.click("#status-paused")
     wait_until(page, lambda: status(db, name) == "paused")
-    page.wait_for_selector("#campaigns >> text=paused")
+    page.locator("#campaigns >> text=paused >> visible=true").first.wait_for()
 
     open_tab(page, "People")
     assert HOSTILE in page.inner_text("#people")
@@ -115,6 +115,7 @@ def test_the_board_in_a_browser(page: sync_api.Page, served: SimpleNamespace, tm
     page.click("#add-rater")
     page.wait_for_selector("#invitation textarea, #invitation input")
     link = page.input_value("#invitation textarea, #invitation input")
+    assert "Lei is invited" in page.inner_text("[data-testid=toast-body] >> nth=-1")
     assert link.startswith(f"{served.url}/join/")
 
     open_tab(page, "Data")
@@ -126,7 +127,7 @@ def test_the_board_in_a_browser(page: sync_api.Page, served: SimpleNamespace, tm
         assert "pairs-1-majority/manifest.json" in packed.namelist()
 
     open_tab(page, "Log")
-    page.wait_for_selector("#log >> text=adjudicate")
+    page.locator("#log >> text=adjudicate >> visible=true").first.wait_for()
 
     page.get_by_label("中文").check()
     page.wait_for_selector("text=管理面板")

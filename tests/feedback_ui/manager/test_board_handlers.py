@@ -177,12 +177,12 @@ def test_a_new_campaign_and_rows_for_it(db: Database, tmp_path: Path) -> None:
 
     file = tmp_path / "rows.jsonl"
     file.write_text('{"prompt": "?", "responses": ["a", "b"]}\nnot JSON\n', "utf-8")
-    cleared, came_to, overview = page.press("import", "rate them", str(file))
+    cleared, came_to = page.press("import", "rate them", str(file))
     assert cleared is None
     assert "1 items added" in came_to
     assert "rows.jsonl:2" in came_to
-    assert "0 / 1" in overview
     assert not file.exists()
+    assert "0 / 1" in page.quick("rate them")[0]
 
 
 def test_scales_that_cannot_be_read() -> None:
