@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -96,6 +96,8 @@ class Gate:
                 limit = MAX_UPLOAD if scope["path"].endswith("/upload") else MAX_BODY
                 await self.app(scope, _limited(receive, limit), protected)
                 return
+        except ClientDisconnect:
+            return  # half a request: nobody is there to be answered
         except Exception as error:
             if started:
                 raise  # half an answer is out: the server cuts the connection

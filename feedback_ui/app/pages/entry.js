@@ -3,6 +3,13 @@
 const form = document.querySelector("form");
 const said = document.getElementById("said");
 
+try {
+  const shade = localStorage.getItem("feedback_shade"); // as chosen on the rater's page
+  if (shade) document.documentElement.dataset.theme = shade;
+} catch {
+  // a browser that keeps nothing: as the system has it
+}
+
 /** Where to go on: a path of this page and nowhere else. */
 function next() {
   const wanted = new URLSearchParams(location.search).get("next") || "/";
