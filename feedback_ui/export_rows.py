@@ -7,14 +7,16 @@ majority       the answer that most prefer, half a vote for each side of a tie; 
 dawid_skene    `probability` is the posterior that the chosen answer is better, from all votes and the skills
                that they show (rlhf.crowd); no margin, which would count the certainty twice.
 
-Several pairs of one ranking weigh 1 together. Items with a gold key are left out of every row; Dawid–Skene
-learns skills from them.
+Several pairs of one ranking weigh 1 together. Flags and reasons go with the rows that they speak of
+(remarks.py). An answer to a conversation is a message, as in TRL's formats. Items with a gold key are left
+out of every row; Dawid–Skene learns skills from them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
+from feedback_ui.remarks import by_item, remarks
 from feedback_ui.service.current import Comparison, Said, Source, Subject, comparisons, decided
 from rlhf.crowd import Judgement, dawid_skene, majority
 
@@ -38,14 +40,18 @@ def preference_rows(said: Sequence[Said], aggregate: Aggregate) -> list[Row]:
     """`prompt`, `chosen`, `rejected` with their numbers; then a pair of each edit over its original."""
     if aggregate == "raw":
         found = [pair for one in _for_training(said) for pair in comparisons(one)]
-        rows = [_pair_row(pair, _raw(pair), {"rater": pair.said.rater}) for pair in found]
+        rows = [_pair_row(pair, _raw(pair), {"rater": pair.said.rater}, [pair.said]) for pair in found]
     else:
-        verdicts = _verdicts(said, aggregate)
+        verdicts, votes = _verdicts(said, aggregate), by_item(decided(said))
         pairs = {pair.key: pair for one in _for_training(decided(said)) for pair in comparisons(one)}
-        rows = [_pair_row(pair, verdicts[key], {"votes": verdicts[key].votes}) for key, pair in pairs.items()]
+        rows = [
+            _pair_row(pair, verdicts[key], {"votes": verdicts[key].votes}, votes[pair.said.subject.id])
+            for key, pair in pairs.items()
+        ]
     return rows + [
         _row(one.subject)
-        | {"chosen": edited, "rejected": original.text, "probability": 1.0, "margin": 0.0, "weight": 1.0}
+        | {"chosen": _answer(one.subject, edited), "rejected": _answer(one.subject, original.text)}
+        | {"probability": 1.0, "margin": 0.0, "weight": 1.0}
         | {"source": "edit", "item": str(one.subject.id), "rater": one.rater}
         for one, edited, original in _edits(said)
     ]
@@ -55,14 +61,15 @@ def demonstration_rows(said: Sequence[Said]) -> list[Row]:
     """`prompt`, `completion`: answers that raters wrote, and answers that they edited."""
     written = [
         _row(one.subject)
-        | {"completion": one.content["demonstration"], "source": "written"}
-        | {"item": str(one.subject.id), "rater": one.rater}
+        | {"completion": _answer(one.subject, one.content["demonstration"]), "source": "written"}
+        | {"item": str(one.subject.id), "rater": one.rater, **remarks([one], {})}
         for one in _for_training(said)
         if "demonstration" in one.content
     ]
     return written + [
         _row(one.subject)
-        | {"completion": edited, "source": "edit", "item": str(one.subject.id), "rater": one.rater}
+        | {"completion": _answer(one.subject, edited), "source": "edit", "item": str(one.subject.id)}
+        | {"rater": one.rater}
         for one, edited, _ in _edits(said)
     ]
 
@@ -74,24 +81,26 @@ def score_rows(said: Sequence[Said], aggregate: Aggregate) -> list[Row]:
     """
     if aggregate == "raw":
         return [
-            _row(one.subject) | {"completion": source.text} | value | {"item": str(one.subject.id)}
-            | {"rater": one.rater, "model": source.model}
+            _row(one.subject) | {"completion": _answer(one.subject, one.subject.answers[own].text)} | value
+            | {"item": str(one.subject.id), "rater": one.rater, "model": one.subject.answers[own].model}
+            | remarks([one], {"flags": own})
             for one in _for_training(said)
-            for source, value in _scores(one)
+            for own, value in _scores(one)
         ]  # fmt: skip
-    given: dict[tuple[int, str], list[tuple[Said, Source, Row]]] = {}
+    given: dict[tuple[int, str], list[tuple[Said, Row]]] = {}
     for one in _for_training(decided(said)):
-        for source, value in _scores(one):
-            given.setdefault((one.subject.place, source.text), []).append((one, source, value))
+        for own, value in _scores(one):
+            given.setdefault((one.subject.place, own), []).append((one, value))
     labels = _thumbs(said, aggregate)
     rows: list[Row] = []
-    for votes in given.values():
-        one, source, _ = votes[0]
-        value = _joint([value for _, _, value in votes], labels.get(str(one.subject.id)))
+    for (_, own), votes in given.items():
+        subject = votes[0][0].subject
+        value = _joint([value for _, value in votes], labels.get(str(subject.id)))
         if value is not None:
             rows.append(
-                _row(one.subject) | {"completion": source.text} | value
-                | {"item": str(one.subject.id), "votes": len(votes), "model": source.model}
+                _row(subject) | {"completion": _answer(subject, subject.answers[own].text)} | value
+                | {"item": str(subject.id), "votes": len(votes), "model": subject.answers[own].model}
+                | remarks([one for one, _ in votes], {"flags": own})
             )  # fmt: skip
     return rows
 
@@ -130,15 +139,22 @@ def _row(subject: Subject) -> Row:
     return {**subject.fields, "prompt": subject.prompt}
 
 
-def _pair_row(pair: Comparison, verdict: _Verdict, more: Mapping[str, Any]) -> Row:
+def _answer(subject: Subject, text: str) -> Any:
+    """As TRL has it: to a conversation, a message of the assistant."""
+    return text if isinstance(subject.prompt, str) else [{"role": "assistant", "content": text}]
+
+
+def _pair_row(pair: Comparison, verdict: _Verdict, more: Mapping[str, Any], votes: Sequence[Said]) -> Row:
     subject = pair.said.subject
     sides = (pair.first, pair.second) if verdict.better == "first" else (pair.second, pair.first)
     chosen, rejected = (subject.answers[own] for own in sides)
     return (
         _row(subject)
-        | {"chosen": chosen.text, "rejected": rejected.text, "probability": verdict.probability}
-        | {"margin": verdict.margin, "weight": pair.share, "item": str(subject.id), **more}
+        | {"chosen": _answer(subject, chosen.text), "rejected": _answer(subject, rejected.text)}
+        | {"probability": verdict.probability, "margin": verdict.margin, "weight": pair.share}
+        | {"item": str(subject.id), **more}
         | {"chosen_model": chosen.model, "rejected_model": rejected.model}
+        | remarks(votes, {"chosen_flags": sides[0], "rejected_flags": sides[1]})
     )
 
 
@@ -210,17 +226,17 @@ def _edits(said: Sequence[Said]) -> Iterator[tuple[Said, str, Source]]:
             yield one, edit["text"], one.subject.answers[edit["response"]]
 
 
-def _scores(one: Said) -> Iterator[tuple[Source, Row]]:
-    answers = one.subject.answers
+def _scores(one: Said) -> Iterator[tuple[str, Row]]:
+    """By response id."""
     if "thumb" in one.content or "score" in one.content:
-        (only,) = answers.values()
+        (only,) = one.subject.answers
         yield (
             only,
             {"label": one.content["thumb"]} if "thumb" in one.content else {"score": one.content["score"]},
         )
     for own, ratings in one.content.get("ratings", {}).items():
         if ratings:
-            yield answers[own], {"score": next(iter(ratings.values())), "ratings": ratings}
+            yield own, {"score": next(iter(ratings.values())), "ratings": ratings}
 
 
 def _thumbs(said: Sequence[Said], aggregate: Aggregate) -> dict[str, float]:

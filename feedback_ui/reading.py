@@ -5,11 +5,26 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from feedback_ui.errors import InvalidFeedback
 from feedback_ui.form import ANSWERS, Kind
 from feedback_ui.rows import ItemDraft, RowProblem, checked, draft_of
+from rlhf.runs.manifest import read_manifest
+
+SAMPLES = "samples.jsonl"
+
+
+def read_source(path: Path) -> Iterator[tuple[str, Any]]:
+    """Place and value of each row: of JSON lines, of one list in a `.json` file, or of a samples run.
+
+    Raises InvalidFeedback where it cannot be read, or a folder is no finished run of samples.
+    """
+    if path.is_dir():
+        return read_jsonl(_samples_of(path))
+    if ".json" in path.suffixes[-2:]:
+        return _read_list(path)
+    return read_jsonl(path)
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
@@ -77,7 +92,41 @@ def group(singles: Sequence[ItemDraft], low: int, high: int) -> Iterator[ItemDra
                     yield RowProblem(draft.place, "no other answer to this prompt is left to put beside it")
                 continue
             answers = tuple(draft.answers[0] for draft in part)
-            yield replace(part[0], answers=answers, gold=None, single=False)
+            for draft in part:
+                if draft.said:
+                    yield RowProblem(draft.place, "what was said of one answer says nothing of several")
+            yield replace(part[0], answers=answers, gold=None, single=False, said=())
+
+
+def _samples_of(folder: Path) -> Path:
+    manifest = read_manifest(folder)
+    if manifest is not None and manifest.kind == "samples":
+        return folder / SAMPLES
+    if manifest is not None:
+        raise InvalidFeedback(f"{folder} holds {manifest.kind}, not samples; make them by stage=sample")
+    if (folder / SAMPLES).is_file():
+        raise InvalidFeedback(
+            f"{folder} is an unfinished run; give its command again, or name {SAMPLES} in it"
+        )
+    raise InvalidFeedback(
+        f"{folder} is a folder and no run of samples; name a file, or a run of stage=sample"
+    )
+
+
+def _read_list(path: Path) -> Iterator[tuple[str, Any]]:
+    """Of one JSON list, however it is laid out; JSON lines that are called `.json` are read as such."""
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            value = json.loads(file.read().decode("utf-8-sig"))
+    except (OSError, EOFError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise InvalidFeedback(f"{path} cannot be read: {why}") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        yield from read_jsonl(path)
+        return
+    rows = cast("list[Any]", value) if isinstance(value, list) else [value]
+    for number, row in enumerate(rows, start=1):
+        yield f"{path.name}: row {number}", row
 
 
 def _parsed(place: str, line: bytes) -> Any:

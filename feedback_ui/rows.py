@@ -1,21 +1,33 @@
 """Rows of a file as items to judge: a prompt, its answers and their origin, what is known to be right.
 
 Accepted (docs/feedback.md has examples): `prompt` with `responses`, with `chosen` and `rejected` (TRL), or
-with one `response` or `completion` (a `samples` run of `stage=sample`), which reading.py joins by prompt.
+with one `response` or `completion` (a `samples` run of `stage=sample`), which reading.py joins by prompt. A
+row may have `judgements`: what people said of it before.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from feedback_ui.errors import InvalidFeedback
-from feedback_ui.form import ANSWERS, Kind, check_storable
+from feedback_ui.form import ANSWERS, Given, Kind, check_storable, parse_given
 from rlhf.records import Message, Prompt
 
 _ROLES = {"system", "user", "assistant"}
-_USED = {"prompt", "responses", "chosen", "rejected", "response", "completion", "gold", "fields"}
+_USED = {
+    "prompt",
+    "responses",
+    "chosen",
+    "rejected",
+    "response",
+    "completion",
+    "gold",
+    "fields",
+    "judgements",
+}
 _PROVENANCE = {"model", "run", "sampling", "seed", "policy", "key", "tokens", "finish"}
 
 
@@ -36,6 +48,16 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class PastJudgement:
+    """What somebody said of an item before it came here. `rater` is what the file calls them."""
+
+    rater: str
+    given: Given
+    created: datetime | None = None
+    active_s: float | None = None
+
+
+@dataclass(frozen=True)
 class ItemDraft:
     """What becomes an item. `gold` is its key: better, label or score. `single` waits for others."""
 
@@ -44,6 +66,7 @@ class ItemDraft:
     answers: tuple[Answer, ...]
     gold: Mapping[str, Any] | None = None
     single: bool = False
+    said: tuple[PastJudgement, ...] = ()
 
     @property
     def content(self) -> Any:
@@ -126,7 +149,33 @@ def draft_of(place: str, row: Any) -> ItemDraft:
     gold = row.get("gold")
     if gold is not None and not isinstance(gold, Mapping):
         raise InvalidFeedback("gold is not an object")
-    return ItemDraft(place, prompt, answers, gold, single)
+    return ItemDraft(place, prompt, answers, gold, single, _judgements(row.get("judgements")))
+
+
+def _judgements(value: Any) -> tuple[PastJudgement, ...]:
+    if value is None:
+        return ()
+    found: list[PastJudgement] = []
+    for said in cast("list[Any]", value) if isinstance(value, list) else [None]:
+        held = cast("Mapping[str, Any]", said) if isinstance(said, Mapping) else {}
+        rater, given, active_s = held.get("rater"), held.get("given"), held.get("active_s")
+        if not isinstance(rater, str) or not rater or not isinstance(given, Mapping):
+            raise InvalidFeedback("judgements is a list of objects with rater and given")
+        if active_s is not None and not (isinstance(active_s, (int, float)) and 0 <= active_s <= 86_400):
+            raise InvalidFeedback(f"judgements: active_s={active_s!r} is not a number of seconds")
+        parsed = parse_given(cast("Mapping[str, Any]", given))
+        found.append(PastJudgement(rater, parsed, _time(held.get("created")), active_s))
+    return tuple(found)
+
+
+def _time(said: Any) -> datetime | None:
+    if said is None:
+        return None
+    try:
+        time = datetime.fromisoformat(said)
+    except (TypeError, ValueError):
+        raise InvalidFeedback(f"judgements: created={said!r} is not a time of ISO 8601") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _answers(row: Mapping[str, Any], prompt: Prompt) -> tuple[tuple[Answer, ...], bool]:

@@ -7,12 +7,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from feedback_ui.cli import campaigns, moving, people, serve, store
+from feedback_ui.cli import campaigns, chat, crowd, moving, people, serve, store
 from feedback_ui.cli.shared import check_is_there
 from feedback_ui.database import open_database
 from rlhf.errors import EXIT_CODE, RlhfError
 
-_GROUPS = (serve, campaigns, moving, people, store)
+_GROUPS = (serve, chat, campaigns, moving, people, crowd, store)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from feedback_ui.errors import InvalidFeedback
 from feedback_ui.form import ANSWERS, FLAGS, parse_form
 from feedback_ui.service.access import OPERATOR
 from feedback_ui.service.campaigns import create_campaign
-from feedback_ui.service.plan import LEASE_S, Plan
+from feedback_ui.service.plan import GOLD_WINDOW, LEASE_S, Plan
 from feedback_ui.service.progress import CampaignProgress, all_progress, campaign_progress
 
 
@@ -38,6 +38,26 @@ def add_commands(commands: Any) -> None:
         "--gold-share", type=float, default=0.0, help="how much of what is given out has a known answer"
     )
     create.add_argument(
+        "--qualify",
+        type=int,
+        default=0,
+        metavar="N",
+        help="a test of N items with a known answer comes first",
+    )
+    create.add_argument(
+        "--pass-mark", type=float, default=0.8, help="the share of the test that must be right (default: 0.8)"
+    )
+    create.add_argument(
+        "--pause-gold",
+        type=int,
+        default=0,
+        metavar="N",
+        help=f"pause a rater at N wrong among the last {GOLD_WINDOW} known answers (default: never)",
+    )
+    create.add_argument(
+        "--rater-share", type=float, default=1.0, help="of all judgements, the most that one rater gives"
+    )
+    create.add_argument(
         "--lease", type=float, default=LEASE_S / 60, metavar="MINUTES", help="kept for a rater (default: 20)"
     )
     create.add_argument(
@@ -61,7 +81,16 @@ def _create_campaign(db: Database, options: argparse.Namespace) -> int:
             "edit": options.edit,
         }
     )
-    plan = Plan(options.raters, options.overlap, options.gold_share, round(options.lease * 60))
+    plan = Plan(
+        options.raters,
+        options.overlap,
+        options.gold_share,
+        round(options.lease * 60),
+        options.qualify,
+        options.pass_mark,
+        options.rater_share,
+        options.pause_gold,
+    )
     guidelines = text_of(options.guidelines, "--guidelines") if options.guidelines else ""
     create_campaign(
         db,

@@ -10,10 +10,12 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from feedback_ui.database import Database
-from feedback_ui.reading import parse_rows, read_jsonl
+from feedback_ui.exchange import Layout, Tool, converted
+from feedback_ui.reading import parse_rows, read_source
 from feedback_ui.rows import Answer, ItemDraft, RowProblem
 from feedback_ui.schema import Campaign, Candidate, GoldKey, Item, PromptRow, Response
 from feedback_ui.service.access import Actor, campaign_named, note, require_manager
+from feedback_ui.service.adoption import adopt, checked_judgements
 from feedback_ui.service.campaigns import form_of
 
 _BATCH = 200  # items a transaction: short enough that raters hardly wait behind an import
@@ -21,42 +23,84 @@ _BATCH = 200  # items a transaction: short enough that raters hardly wait behind
 
 @dataclass
 class Imported:
-    """What an import came to: items added, items that were there already, rows that cannot be used."""
+    """What an import came to: items added, items that were there already, rows that cannot be used.
+
+    `judgements` were added with them; `unused` are drafts of the other tool, or were discarded there.
+    """
 
     items: int = 0
     known: int = 0
+    judgements: int = 0
+    unused: int = 0
     problems: list[RowProblem] = field(default_factory=list)
 
 
-def import_file(db: Database, actor: Actor, campaign: UUID | str, path: Path) -> Imported:
-    """Import a JSONL file, plain or gzipped. Raises InvalidFeedback where it cannot be read."""
-    return import_rows(db, actor, campaign, read_jsonl(path))
+def import_file(
+    db: Database,
+    actor: Actor,
+    campaign: UUID | str,
+    path: Path,
+    *,
+    tool: Tool = "auto",
+    layout: Layout | None = None,
+) -> Imported:
+    """Import a file (JSON lines, or one JSON list; plain or gzipped), or the folder of a samples run.
+
+    Args:
+        tool: whose export it is; seen from its rows where it is `auto`.
+        layout: names of another tool's fields and questions, where they are not found by themselves.
+
+    Raises:
+        InvalidFeedback: it cannot be read.
+    """
+    return import_rows(db, actor, campaign, read_source(path), tool=tool, layout=layout)
 
 
 def import_rows(
-    db: Database, actor: Actor, campaign: UUID | str, rows: Iterable[tuple[str, Any]]
+    db: Database,
+    actor: Actor,
+    campaign: UUID | str,
+    rows: Iterable[tuple[str, Any]],
+    *,
+    tool: Tool = "auto",
+    layout: Layout | None = None,
 ) -> Imported:
     """Import rows, each with its place. Stopped half-way, it can be run again: nothing is added twice."""
     require_manager(actor)
     found = db.read(lambda session: campaign_named(session, campaign))
-    result = Imported()
+    form, result = form_of(found), Imported()
     drafts: list[ItemDraft] = []
-    for parsed in parse_rows(rows, form_of(found).kind):
+    unused: list[str] = []
+    for parsed in parse_rows(converted(rows, form, tool=tool, layout=layout, unused=unused), form.kind):
         if isinstance(parsed, RowProblem):
             result.problems.append(parsed)
         else:
-            drafts.append(parsed)
+            draft, problems = checked_judgements(parsed, form)
+            result.problems += problems
+            drafts.append(draft)
     for batch in _batches(drafts):
-        added = db.write(lambda session, batch=batch: len(add_items(session, db, found.id, batch)))
+        added, said = db.write(lambda session, batch=batch: _add_batch(session, db, found.id, batch))
         result.items += added
         result.known += len(batch) - added
+        result.judgements += said
+    result.unused = len(unused)
 
     def log(session: Session) -> None:
-        detail = {"items": result.items, "known": result.known, "problems": len(result.problems)}
+        detail = {"items": result.items, "known": result.known, "judgements": result.judgements}
+        detail["problems"] = len(result.problems)
         note(session, db, actor, "import", str(found.id), **detail)
 
     db.write(log)
     return result
+
+
+def _add_batch(
+    session: Session, db: Database, campaign_id: UUID, drafts: Sequence[ItemDraft]
+) -> tuple[int, int]:
+    """How many items, and judgements of these and of those that were there, are new."""
+    items = add_items(session, db, campaign_id, drafts)
+    session.flush()
+    return len(items), adopt(session, db, campaign_id, drafts)
 
 
 def add_items(

@@ -32,6 +32,7 @@ from feedback_ui.export_rows import (
 from feedback_ui.schema import Assignment, Campaign, Export, Judgement
 from feedback_ui.service.access import OPERATOR, Actor, campaign_named, note, require_manager
 from feedback_ui.service.current import Said, current
+from feedback_ui.tables import dataset_folder, parquet_file, trl_tables
 from rlhf.runs.disk import write_folder
 
 MANIFEST = "manifest.json"
@@ -80,12 +81,16 @@ def snapshot(
     actor: Actor = OPERATOR,
     aggregate: Aggregate = "raw",
     as_csv: bool = False,
+    as_parquet: bool = False,
+    as_datasets: bool = False,
 ) -> SnapshotManifest:
     """Write what counts now into a folder that is not there yet, and note the export in the store.
 
     Args:
         aggregate: each rater's judgements, or one verdict a pair (`feedback_ui.export_rows`).
         as_csv: also as CSV, in `csv/`, where no cell can be taken for a formula.
+        as_parquet: also in TRL's formats (`feedback_ui.tables`), in `parquet/`.
+        as_datasets: the same as folders for `datasets.load_from_disk`, in `datasets/`.
 
     Raises:
         NotFound: there is no such campaign.
@@ -105,14 +110,14 @@ def snapshot(
         "scores": score_rows(said, aggregate),
         "judgements": list(judgement_rows(said)),
     }
-    contents = {f"{name}.jsonl": _jsonl(rows) for name, rows in tables.items()}
+    written = {f"{name}.jsonl": (_jsonl(rows), len(rows)) for name, rows in tables.items()}
     if as_csv:
-        contents |= {f"csv/{name}.csv": _csv(rows) for name, rows in tables.items() if rows}
+        written |= {f"csv/{name}.csv": (_csv(rows), len(rows)) for name, rows in tables.items() if rows}
+    if as_parquet or as_datasets:
+        written |= _typed(tables, as_parquet=as_parquet, as_datasets=as_datasets)
     files = {
-        name: SnapshotFile(
-            sha256=hashlib.sha256(content).hexdigest(), size=len(content), rows=len(tables[Path(name).stem])
-        )
-        for name, content in contents.items()
+        name: SnapshotFile(sha256=hashlib.sha256(content).hexdigest(), size=len(content), rows=rows)
+        for name, (content, rows) in written.items()
     }
     manifest = SnapshotManifest(
         sha256=_over(files),
@@ -129,6 +134,7 @@ def snapshot(
         created=db.now(),
         files=files,
     )
+    contents = {name: content for name, (content, _) in written.items()}
     contents[MANIFEST] = (manifest.model_dump_json(indent=2) + "\n").encode()
     folder.parent.mkdir(parents=True, exist_ok=True)
     write_folder(folder, lambda path: _fill(path, contents))
@@ -187,8 +193,23 @@ def _over(files: Mapping[str, SnapshotFile]) -> str:
 
 def _fill(folder: Path, contents: Mapping[str, bytes]) -> None:
     for name, content in contents.items():
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
+
+
+def _typed(
+    tables: Mapping[str, Sequence[Row]], *, as_parquet: bool, as_datasets: bool
+) -> dict[str, tuple[bytes, int]]:
+    """Files with their rows, by name. A description of a dataset has none."""
+    found: dict[str, tuple[bytes, int]] = {}
+    for name, table in trl_tables(tables).items():
+        if as_parquet:
+            found[f"parquet/{name}.parquet"] = (parquet_file(table), table.num_rows)
+        if as_datasets:
+            for part, content in dataset_folder(table).items():
+                rows = table.num_rows if part.endswith(".arrow") else 0
+                found[f"datasets/{name}/{part}"] = (content, rows)
+    return found
 
 
 def _jsonl(rows: Iterable[Row]) -> bytes:

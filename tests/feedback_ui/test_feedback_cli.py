@@ -12,11 +12,12 @@ from people import pairs, prefer_good
 from feedback_ui.cli import main
 from feedback_ui.database import open_database
 from feedback_ui.service import accounts
-from feedback_ui.service.claims import next_task
+from feedback_ui.service.claims import next_task, next_turn
+from feedback_ui.service.joining import join
 from feedback_ui.service.judgements import submit
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("create-campaign", "import", "export", "add-rater", "status", "backup")
+COMMANDS = ("create-campaign", "import", "export", "add-rater", "join-link", "raters", "status", "backup")
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +81,59 @@ def test_from_a_campaign_to_an_export(place: str, tmp_path: Path, capsys) -> Non
         assert "3 preferences, 0 demonstrations, 0 scores from 3 judgements" in capsys.readouterr().out
         manifest = json.loads((tmp_path / "out" / aggregate / "manifest.json").read_text(encoding="utf-8"))
         assert (manifest["campaign"], manifest["aggregate"]) == ("好", aggregate)
+
+
+def test_a_crowd_by_an_open_link(place: str, tmp_path: Path, capsys) -> None:
+    at = ["--db", place]
+    rows = [{**row, "gold": {"better": 0}} for _, row in pairs(1)]
+    (tmp_path / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    write_pairs(tmp_path / "pairs.jsonl")
+    words = ["--qualify", "1", "--pass-mark", "1", "--pause-gold", "2", "--rater-share", "0.4"]
+    assert main(["create-campaign", "crowd", *words, *at]) == 0
+    assert main(["import", "crowd", "gold.jsonl", "pairs.jsonl", *at]) == 0
+    assert main(["raters", "crowd", *at]) == 0
+    assert "nobody takes part in 'crowd'" in capsys.readouterr().out
+    assert main(["join-link", "crowd", "--limit", "5", "--days", "0.5", *at]) == 0
+    link = capsys.readouterr().out.split("/join/")[1].split()[0]
+    db = open_database(place)
+    actor = accounts.actor_of(db, join(db, link, worker="5f3c"))
+    while (task := next_task(db, actor, "crowd")) is not None:
+        submit(db, actor, task.assignment_id, prefer_good(task.answers), key="k")
+    code = next_turn(db, actor, "crowd").completion_code
+    db.close()
+    assert main(["raters", "crowd", *at]) == 0
+    line = "     2  5f3c: active, 1 of 1 known answers right; worker 5f3c, code "
+    assert capsys.readouterr().out == f"{line}{code}\n"
+    assert main(["raters", "crowd", "--pause", "5f3c", "--json", *at]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["standing"], found["code"], found["judged"]) == ("paused", code, 2)
+    assert main(["join-link", "crowd", "--end", *at]) == 0
+    assert "have ended" in capsys.readouterr().out
+    assert main(["join-link", "crowd", "--limit", "0", *at]) == 2
+
+
+def test_another_tools_export_and_all_forms_of_a_snapshot(place: str, tmp_path: Path, capsys) -> None:
+    record = {
+        "fields": {"title": "Why?", "left text": "A", "right text": "B"},
+        "responses": {
+            "q1": [{"value": "right text", "user_id": "u"}],
+            "q2": [{"value": "so", "user_id": "u"}],
+        },
+    }
+    (tmp_path / "argilla.json").write_text(json.dumps([record]), encoding="utf-8")
+    at = ["--db", place]
+    assert main(["create-campaign", "a", *at]) == 0
+    assert main(["import", "a", "argilla.json", *at]) == 2
+    assert "argilla.json: row 1: no field is a prompt by its name" in capsys.readouterr().err
+    fields = ["--prompt-field", "title", "--answer-fields", "left text, right text"]
+    questions = ["--question", "q1", "--reason-question", "q2", "--format", "argilla"]
+    assert main(["import", "a", "argilla.json", *fields, *questions, *at]) == 0
+    assert "1 judgements added with them, 0 drafts or cancelled left out" in capsys.readouterr().out
+    assert main(["export", "a", "out", "--csv", "--parquet", "--datasets", *at]) == 0
+    (row,) = [json.loads(line) for line in (tmp_path / "out" / "preferences.jsonl").open(encoding="utf-8")]
+    assert (row["chosen"], row["reasons"]) == ("B", ["so"])
+    for made in ("csv/preferences.csv", "parquet/preferences.parquet", "datasets/preferences/state.json"):
+        assert (tmp_path / "out" / made).is_file()
 
 
 def test_a_password_from_standard_input(tmp_path: Path) -> None:

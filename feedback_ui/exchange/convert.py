@@ -1,0 +1,91 @@
+"""Rows of a file as rows of ours, whatever tool wrote them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Literal, cast
+
+from feedback_ui.errors import InvalidFeedback
+from feedback_ui.exchange import argilla, label_studio
+from feedback_ui.exchange.layout import Layout
+from feedback_ui.form import Form
+from feedback_ui.rows import RowProblem
+
+Tool = Literal["auto", "rows", "argilla", "label-studio"]
+TOOLS: tuple[Tool, ...] = ("auto", "rows", "argilla", "label-studio")
+
+_MODULES = {"argilla": argilla, "label-studio": label_studio}
+
+
+def converted(
+    rows: Iterable[tuple[str, Any]],
+    form: Form,
+    *,
+    tool: Tool = "auto",
+    layout: Layout | None = None,
+    unused: list[str] | None = None,
+) -> Iterator[tuple[str, Any]]:
+    """Each row, or a `RowProblem`, with its place; those of another tool as ours, with `judgements`.
+
+    An annotation that cannot be used is a problem of its own, and leaves the row with the others.
+
+    Args:
+        unused: is given the place of each annotation that is a draft, or was discarded or cancelled.
+    """
+    unused = unused if unused is not None else []
+    layout = layout or Layout()
+    for place, row in rows:
+        name = tool_of(row) if tool == "auto" else tool
+        if isinstance(row, RowProblem) or name == "rows":
+            yield place, row
+            continue
+        try:
+            yield from _converted(place, row, name, form, layout, unused)
+        except InvalidFeedback as error:
+            yield place, RowProblem(place, str(error))
+
+
+def tool_of(row: Any) -> Tool:
+    """Whose a row is, by its columns; `rows` is ours."""
+    if isinstance(row, Mapping):
+        held = cast("Mapping[str, Any]", row)
+        if label_studio.is_task(held):
+            return "label-studio"
+        if argilla.is_record(held):
+            return "argilla"
+    return "rows"
+
+
+def _converted(
+    place: str, row: Any, name: Tool, form: Form, layout: Layout, unused: list[str]
+) -> Iterator[tuple[str, Any]]:
+    if not isinstance(row, Mapping):
+        raise InvalidFeedback("is not an object with named columns")
+    held = cast("Mapping[str, Any]", row)
+    module = _MODULES[name]
+    known = module.is_task(held) if name == "label-studio" else module.is_record(held)
+    if not known:
+        raise InvalidFeedback(f"is not of {name}; its columns are {', '.join(map(str, held)) or 'none'}")
+    fields = module.fields_of(held)
+    prompt = layout.prompt_in(fields)
+    answers = layout.answers_in(fields, prompt) if form.kind != "write" else []
+    annotations, count = module.annotations_of(held)
+    unused += [place] * count
+    own = {prompt, *answers}
+    judgements: list[dict[str, Any]] = []
+    for one in annotations:
+        annotation = replace(one, values={key: said for key, said in one.values.items() if key not in own})
+        try:
+            judgements.append(annotation.judgement(form, answers, layout))
+        except InvalidFeedback as error:
+            yield place, RowProblem(place, f"{error}; the item is taken without this annotation")
+    said = {name for one in annotations for name in one.values}
+    rest = {key: value for key, value in fields.items() if key not in own | said}
+    yield (
+        place,
+        {
+            "prompt": fields[prompt],
+            "responses": [fields[answer] for answer in answers],
+            "fields": {**rest, **module.others_of(held)},
+            "judgements": judgements,
+        },
+    )
