@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPConnection, HTTPException
@@ -32,17 +33,24 @@ class Answer:
 
 
 class Page:
-    """`python -m feedback_ui serve --accounts` on a store."""
+    """`python -m feedback_ui serve` on a store."""
 
-    def __init__(self, place: str, *, port: int = 0, largest_file: int | None = None) -> None:
+    def __init__(
+        self,
+        place: str,
+        *,
+        port: int = 0,
+        options: Sequence[str] = ("--accounts",),
+        largest_file: int | None = None,
+    ) -> None:
         """Starts it, and waits until it answers.
 
         Args:
             largest_file: bytes to which it can make a file grow: a disk that is full.
         """
-        command = [sys.executable, "-m", "feedback_ui", "serve", "--accounts", "--db", place]
+        command = [sys.executable, "-m", "feedback_ui", "serve", "--db", place, "--port", str(port)]
         self.process = subprocess.Popen(
-            [*command, "--port", str(port)],
+            [*command, *options],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
