@@ -1,9 +1,9 @@
 """Screenshots of the feedback page: each view at 1280 and 380 pixels, light and dark, in English and Chinese.
 
-`python scripts/look_feedback.py --out /tmp/shots` serves a store of its own with a campaign of each kind, writes the
-pictures and exits with 1 where a page asks for anything outside of itself, scrolls sideways or has an error in its
-script. `--only compare,rank` and `--settings 1280-light-en` take some of them. It needs Playwright and a Chromium:
-`playwright install chromium`, or `--chromium /usr/bin/chromium`.
+`python -m scripts.look_feedback --out /tmp/shots` serves a store of its own with a campaign of each kind, writes
+the pictures and exits with 1 where a page asks for anything outside of itself, scrolls sideways or has an error
+in its script. `--only compare,rank` and `--settings 1280-light-en` take some of them. It needs Playwright and a
+Chromium: `playwright install chromium`, or `--chromium /usr/bin/chromium`.
 """
 
 import argparse
@@ -13,10 +13,9 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -28,7 +27,7 @@ from feedback_ui.form import Form
 from feedback_ui.service.access import OPERATOR
 from feedback_ui.service.campaigns import campaign_info, create_campaign
 from feedback_ui.service.importing import import_rows
-from scripts.looking.items import FORMS, GUIDELINES, items
+from scripts.looking.items import FORMS, guidelines, items
 
 WIDTHS = (1280, 380)
 WAIT_MS = 180_000
@@ -181,7 +180,7 @@ VIEWS: dict[str, tuple[str, Act]] = {
 
 
 @contextmanager
-def serving() -> Iterator[tuple[str, dict[str, str]]]:
+def serving() -> Generator[tuple[str, dict[str, str]]]:
     """A server of a store with campaigns; its address, and those of the campaigns by kind and language."""
     with tempfile.TemporaryDirectory() as folder:
         db = open_database(str(Path(folder) / "feedback.db"))
@@ -204,7 +203,7 @@ def _campaigns(db: Database) -> Iterator[tuple[str, str]]:
     for (kind, form), language in itertools.product(FORMS.items(), ("en", "zh")):
         name = {"en": f"Helpful answers ({kind})", "zh": f"有帮助的回答（{kind}）"}[language]
         create_campaign(
-            db, OPERATOR, name, Form.model_validate(form), guidelines=GUIDELINES[language], language=language
+            db, OPERATOR, name, Form.model_validate(form), guidelines=guidelines(language), language=language
         )
         import_rows(db, OPERATOR, name, ((f"row {n}", row) for n, row in enumerate(items(kind, language))))
         yield f"{kind}-{language}", str(campaign_info(db, OPERATOR, name).id)

@@ -71,7 +71,7 @@ export function dock(page) {
   const send = el("button", { type: "button", class: "send", on: { click: () => page.send() } },
     el("span", {}, say(correcting ? "action.save" : "action.send")), hint("⏎"));
   const aside = correcting
-    ? [el("button", { type: "button", on: { click: () => page.leaveCorrection() } }, say("action.back"))]
+    ? [el("button", { type: "button", on: { click: () => page.load() } }, say("action.back"))]
     : [
       el("button", { type: "button", on: { click: () => page.openSkip() } }, el("span", {}, say("action.skip")), hint("S")),
       el("button", { type: "button", class: "undo", on: { click: () => page.undo() } }, el("span", {}, say("action.undo")), hint("U")),

@@ -186,10 +186,6 @@ export class Page {
     return correct(this, one);
   }
 
-  leaveCorrection() {
-    return this.load();
-  }
-
   async openPast() {
     try {
       const past = await get(`campaigns/${this.campaign.id}/past?limit=30`);

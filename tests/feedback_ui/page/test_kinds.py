@@ -8,64 +8,67 @@ from served import form_of
 
 pytestmark = pytest.mark.browser
 
+POINTS = [
+    ("A is much better", "1", 3, 0),
+    ("A is better", "2", 2, 0),
+    ("A is slightly better", "3", 1, 0),
+    ("About equal", "4", 0, None),
+    ("B is slightly better", "5", 1, 1),
+    ("B is better", "6", 2, 1),
+    ("B is much better", "7", 3, 1),
+    ("Both are bad", "0", None, None),
+]
+RATINGS = {"helpful, answer A": 4, "honest, answer A": 0, "helpful, answer B": 2, "honest, answer B": 3}
+
 
 def shown(page: Any) -> list[str]:
     """The answers in the order shown."""
     return page.locator(".answer .text").all_inner_texts()
 
 
+def kept(judgement: dict[str, Any]) -> dict[str, Any]:
+    """What a judgement holds, which must be one and have its time."""
+    assert judgement["action"] == "judge"
+    assert judgement["active_s"] >= 0
+    return {name: value for name, value in judgement.items() if name not in ("action", "active_s")}
+
+
 def finish(site: Any, page: Any) -> dict[str, Any]:
     """What is stored of the one item."""
     ended(page)
-    (kept,) = site.judgements()
-    assert kept.pop("action") == "judge"
-    assert kept.pop("active_s") >= 0
-    return kept
+    (only,) = site.judgements()
+    return kept(only)
 
 
-@pytest.mark.parametrize(
-    ("name", "key", "strength", "side"),
-    [
-        ("A is much better", "1", 3, 0),
-        ("A is slightly better", "3", 1, 0),
-        ("About equal", "4", 0, None),
-        ("B is better", "6", 2, 1),
-        ("Both are bad", "0", None, None),
-    ],
-)
 @pytest.mark.parametrize("way", ["mouse", "keys"])
-def test_compare(
-    site, open_page, way: str, name: str, key: str, strength: int | None, side: int | None
-) -> None:
-    page = open_page(site.campaign("compare", 1))
-    question(page)
-    answers = shown(page)
-    if way == "mouse":
-        choose(page, name)
-        send(page)
-    else:
-        press(page, key, "Enter")
-    kept = finish(site, page)
-    if strength is None:
-        assert kept == {"both_bad": True}
-    elif side is None:
-        assert kept == {"better": None, "worse": None, "strength": 0}
-    else:
-        assert kept == {"better": answers[side], "worse": answers[1 - side], "strength": strength}
+def test_compare(site, open_page, way: str) -> None:
+    page = open_page(site.campaign("compare", len(POINTS)))
+    expected: list[dict[str, Any]] = []
+    for number, (name, key, strength, side) in enumerate(POINTS):
+        question(page, f"Question {number}?")
+        answers = shown(page)
+        if way == "mouse":
+            choose(page, name)
+            send(page)
+        else:
+            press(page, key, "Enter")
+        if strength is None:
+            expected.append({"both_bad": True})
+        elif side is None:
+            expected.append({"better": None, "worse": None, "strength": 0})
+        else:
+            expected.append({"better": answers[side], "worse": answers[1 - side], "strength": strength})
+    ended(page)
+    assert [kept(one) for one in site.judgements()] == expected
 
 
 def test_compare_with_the_arrows_of_a_group_of_choices(site, open_page) -> None:
     page = open_page(site.campaign("compare", 1))
     question(page)
-    right = shown(page)[1]
+    left, right = shown(page)
     page.get_by_role("radio", name="About equal").focus()
     press(page, "ArrowRight", "ArrowRight", "Enter")
-    assert finish(site, page) == {"better": right, "worse": shown_before(right), "strength": 2}
-
-
-def shown_before(right: str) -> str:
-    """The other answer of the same item."""
-    return {"answer 1 to 0": "answer 2 to 0", "answer 2 to 0": "answer 1 to 0"}[right]
+    assert finish(site, page) == {"better": right, "worse": left, "strength": 2}
 
 
 @pytest.mark.parametrize("way", ["mouse", "keys"])
@@ -105,35 +108,27 @@ def test_a_tie_of_a_ranking_is_taken_apart_again(site, open_page) -> None:
     assert finish(site, page) == {"ranking": [[a, b], [c], [d]]}
 
 
-@pytest.mark.parametrize("way", ["mouse", "keys", "tab"])
-def test_rate(site, open_page, way: str) -> None:
-    page = open_page(site.campaign("rate", 1))
-    question(page)
-    first, second = shown(page)
-    if way == "mouse":
-        for legend, value in [
-            ("helpful, answer A", 4),
-            ("honest, answer A", 0),
-            ("helpful, answer B", 2),
-            ("honest, answer B", 3),
-        ]:
-            page.get_by_role("group", name=legend).locator(".cell", has_text=str(value)).click()
-        send(page)
-    elif way == "keys":
-        press(page, "4", "0", "2", "3", "Enter")
-    else:
-        for legend, arrows in [
-            ("helpful, answer A", 3),
-            ("honest, answer A", 0),
-            ("helpful, answer B", 1),
-            ("honest, answer B", 3),
-        ]:
-            page.get_by_role("group", name=legend).get_by_role("radio").first.focus()
-            press(page, "Space", *["ArrowRight"] * arrows)
-        press(page, "Enter")
-    assert finish(site, page) == {
-        "ratings": {first: {"helpful": 4, "honest": 0}, second: {"helpful": 2, "honest": 3}}
-    }
+def test_rate_by_mouse_by_digits_and_by_arrows(site, open_page) -> None:
+    page = open_page(site.campaign("rate", 3))
+    expected: list[dict[str, Any]] = []
+    for number in range(3):
+        question(page, f"Question {number}?")
+        first, second = shown(page)
+        expected.append(
+            {"ratings": {first: {"helpful": 4, "honest": 0}, second: {"helpful": 2, "honest": 3}}}
+        )
+        for legend, value in RATINGS.items():
+            group = page.get_by_role("group", name=legend)
+            if number == 0:
+                group.locator(".cell", has_text=str(value)).click()
+            elif number == 1:
+                press(page, str(value))
+            else:
+                group.get_by_role("radio").first.focus()
+                press(page, "Space", *["ArrowRight"] * (value - (1 if legend.startswith("helpful") else 0)))
+        send(page) if number == 0 else press(page, "Enter")
+    ended(page)
+    assert [kept(one) for one in site.judgements()] == expected
 
 
 def test_a_letter_goes_to_an_answer_to_rate(site, open_page) -> None:
@@ -146,12 +141,14 @@ def test_a_letter_goes_to_an_answer_to_rate(site, open_page) -> None:
     }
 
 
-@pytest.mark.parametrize("way", ["mouse", "keys"])
-def test_score_by_one_tap(site, open_page, way: str) -> None:
-    page = open_page(site.campaign("score", 1))
-    question(page)
-    page.locator(".score .cell", has_text="4").click() if way == "mouse" else press(page, "4")
-    assert finish(site, page) == {"score": 4}
+def test_score_by_one_tap(site, open_page) -> None:
+    page = open_page(site.campaign("score", 2))
+    question(page, "Question 0?")
+    page.locator(".score .cell", has_text="4").click()
+    question(page, "Question 1?")
+    press(page, "2")
+    ended(page)
+    assert [kept(one) for one in site.judgements()] == [{"score": 4}, {"score": 2}]
 
 
 def test_score_of_a_hundred_points_is_typed(site, open_page) -> None:
@@ -167,15 +164,18 @@ def test_score_of_a_hundred_points_is_typed(site, open_page) -> None:
     assert finish(site, page) == {"score": 87}
 
 
-@pytest.mark.parametrize("way", ["mouse", "keys"])
-@pytest.mark.parametrize(
-    ("name", "key", "thumb"), [("Good answer", "1", True), ("Not a good answer", "2", False)]
-)
-def test_thumb_by_one_tap(site, open_page, way: str, name: str, key: str, thumb: bool) -> None:
-    page = open_page(site.campaign("thumb", 1))
-    question(page)
-    page.get_by_role("button", name=name, exact=True).click() if way == "mouse" else press(page, key)
-    assert finish(site, page) == {"thumb": thumb}
+def test_thumb_by_one_tap(site, open_page) -> None:
+    page = open_page(site.campaign("thumb", 4))
+    question(page, "Question 0?")
+    page.get_by_role("button", name="Good answer", exact=True).click()
+    question(page, "Question 1?")
+    page.get_by_role("button", name="Not a good answer").click()
+    question(page, "Question 2?")
+    press(page, "1")
+    question(page, "Question 3?")
+    press(page, "2")
+    ended(page)
+    assert [kept(one)["thumb"] for one in site.judgements()] == [True, False, True, False]
 
 
 def test_a_tap_waits_where_a_reason_is_asked(site, open_page) -> None:
@@ -188,20 +188,19 @@ def test_a_tap_waits_where_a_reason_is_asked(site, open_page) -> None:
     assert finish(site, page) == {"thumb": False, "reason": "It is 2 short, u see?"}
 
 
-@pytest.mark.parametrize("way", ["mouse", "keys"])
-def test_write(site, open_page, way: str) -> None:
-    page = open_page(site.campaign("write", 1))
-    question(page)
-    if way == "mouse":
-        page.get_by_label("Your answer").fill("床前明月光\n疑是地上霜")
-        send(page)
-    else:
-        press(page, "i")
-        page.keyboard.type("床前明月光")
-        press(page, "Enter")
-        page.keyboard.type("疑是地上霜")
-        press(page, "Escape", "Enter")
-    assert finish(site, page) == {"demonstration": "床前明月光\n疑是地上霜"}
+def test_write_by_mouse_and_by_keyboard_alone(site, open_page) -> None:
+    page = open_page(site.campaign("write", 2))
+    question(page, "Question 0?")
+    page.get_by_label("Your answer").fill("床前明月光\n疑是地上霜")
+    send(page)
+    question(page, "Question 1?")
+    press(page, "i")
+    page.keyboard.type("床前明月光")
+    press(page, "Enter")
+    page.keyboard.type("疑是地上霜")
+    press(page, "Escape", "Enter")
+    ended(page)
+    assert [kept(one) for one in site.judgements()] == [{"demonstration": "床前明月光\n疑是地上霜"}] * 2
 
 
 def test_flags_reason_and_edit_go_with_it(site, open_page) -> None:
