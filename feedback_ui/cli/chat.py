@@ -20,7 +20,7 @@ from feedback_ui.service.campaigns import create_campaign
 
 CAMPAIGN = "before and after"
 _ADDRESS = re.compile(r"^serve: (http://\S+)$")
-_STOP_S = 30.0
+_STOP_S = 10.0
 
 
 def add_commands(commands: Any) -> None:
@@ -62,7 +62,9 @@ def _endpoint(before: str, after: str) -> Generator[str]:
             yield _address(process.stderr, shlex.join(["python", "-m", "rlhf.serve", *words]))
         finally:
             process.terminate()
-            process.wait(timeout=_STOP_S)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=_STOP_S)
+            process.kill()  # nothing of it is to be saved; no harm where it has ended
 
 
 def _address(said: IO[str], typed: str) -> str:
