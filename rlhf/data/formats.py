@@ -261,6 +261,12 @@ def _some(converted: Converted[T], rows: Rows, what: str, accepted: Sequence[str
     counts: dict[str, Any] = converted.report()["reasons"]
     columns = list(dict.fromkeys(str(name) for row in rows.rows[:1000] for name in row))
     first = str(converted.problems[0])[:300] if converted.problems else "no rows"
+    if not rows.rows:
+        raise DataError(
+            f"no row for {what} can be read: "
+            + ", ".join(f"{found['count']} {reason}" for reason, found in counts.items())
+            + f"\nfirst: {first}\nMend the file, or name another dataset; docs/data.md has the formats."
+        )
     raise DataError(
         "\n".join(
             [

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
+from rlhf.data.encodings import SAMPLE_BYTES, encoding_of
 from rlhf.data.problems import Problem
 from rlhf.errors import DataError
 
@@ -35,8 +36,8 @@ def format_of(path: Path) -> str | None:
 def read_file(path: Path, name: str, separator: str | None) -> Iterator[tuple[str, Row | Problem]]:
     """Place and row (or problem) of everything in one file, in order.
 
-    Bytes that are not UTF-8 spoil only the row they stand in. Raises `DataError` where the file as a whole
-    cannot be read.
+    Bytes that are not UTF-8 spoil only the row they stand in; UTF-16 is read where the file begins with its
+    mark. Raises `DataError` where the file as a whole cannot be read.
     """
     suffix = format_of(path)
     if suffix is None:
@@ -49,15 +50,17 @@ def read_file(path: Path, name: str, separator: str | None) -> Iterator[tuple[st
             yield place, row if isinstance(row, Problem) or _is_unicode(row) else _bad_encoding(place)
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise DataError(f"{path}: the gzip file is damaged or cut short ({error}); fetch it again") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: damaged or cut short: {error.reason} in {error.encoding}") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _open(path: Path, newline: str | None = None) -> io.TextIOBase:
     """Text with undecodable bytes kept as lone surrogates, so that one bad row does not end the reading."""
-    return io.TextIOWrapper(
-        _open_binary(path), encoding="utf-8-sig", errors="surrogateescape", newline=newline
-    )
+    with _open_binary(path) as file:
+        encoding = encoding_of(path, file.read(SAMPLE_BYTES))
+    return io.TextIOWrapper(_open_binary(path), encoding=encoding, errors="surrogateescape", newline=newline)
 
 
 def _open_binary(path: Path) -> Any:
