@@ -1,9 +1,9 @@
 """Screenshots of the feedback page: each view at 1280 and 380 pixels, light and dark, in English and Chinese.
 
-`python -m scripts.look_feedback --out /tmp/shots` serves a store of its own with a campaign of each kind, writes
-the pictures and exits with 1 where a page asks for anything outside of itself, scrolls sideways or has an error
-in its script. `--only compare,rank` and `--settings 1280-light-en` take some of them. It needs Playwright and a
-Chromium: `playwright install chromium`, or `--chromium /usr/bin/chromium`.
+`python -m scripts.look_feedback --out /tmp/shots` serves a store of its own with a campaign of each kind,
+writes the pictures, and exits with 1 where a page asks for anything outside of itself, scrolls sideways, or
+fails in its script. `--only compare,rank` and `--settings 1280-light-en` take some of them. It needs
+Playwright and a Chromium: `playwright install chromium`, or `--chromium PATH`.
 """
 
 import argparse

@@ -29,12 +29,13 @@ export function header(page) {
       tool("person", me.name, () => openMenu(page, campaigns), { kind: "menu" })));
 }
 
+export const progressWords = ({ done, left }) =>
+  left ? say("progress.of", { done: number(done), all: number(done + left) }) : say("progress.done", { done: number(done) });
+
 function progress({ done, left }) {
-  const all = done + left;
-  const words = left ? say("progress.of", { done: number(done), all: number(all) }) : say("progress.done", { done: number(done) });
   return el("p", { class: "progress" },
-    left ? el("progress", { max: all, value: done, "aria-label": say("progress.bar") }) : null,
-    el("span", {}, words));
+    left ? el("progress", { max: done + left, value: done, "aria-label": say("progress.bar") }) : null,
+    el("span", {}, progressWords({ done, left })));
 }
 
 /* Each language is named in itself. */

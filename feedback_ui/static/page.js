@@ -6,7 +6,7 @@ import { Offline, Refused, get, post } from "./api.js";
 import { conversationPlace, resumed } from "./conversation.js";
 import { el, fill } from "./dom.js";
 import { Drafts } from "./drafts.js";
-import { dock, header, messages } from "./frame.js";
+import { dock, header, messages, progressWords } from "./frame.js";
 import { judging } from "./judging.js";
 import { onKey } from "./keys.js";
 import { Outbox } from "./outbox.js";
@@ -23,6 +23,10 @@ export class Page {
     this.raw = kept(RAW) === "1";
     this.messages = messages();
     this.main = el("main", { class: "main", tabIndex: -1 });
+    this.above = el("div");
+    this.below = el("div");
+    // the lines that say what happened stay where they are, or who listens would not hear them
+    fill(root, this.above, this.messages.above, this.main, el("div", { class: "bottom" }, this.messages.below, this.below));
     this.active = new ActiveTime();
     this.drafts = new Drafts(this.active, () => this.messages.keep(say("told.lost_lease")));
     this.item = null;
@@ -54,7 +58,6 @@ export class Page {
     let waited = false;
     const answer = await patiently(question, () => {
       waited = true;
-      if (!this.root.contains(this.main)) fill(this.root, this.messages.above, this.main);
       this.messages.keep(say("told.offline_load"));
     });
     if (waited) this.messages.clear();
@@ -91,7 +94,7 @@ export class Page {
       this.talk(this.said);
     } else {
       this.drafts.close();
-      this.item = null;
+      this.item = this.talking = null;
       this.draw();
     }
   }
@@ -119,18 +122,17 @@ export class Page {
 
   /* The whole page anew, as after another language: what was given is in `given`. */
   draw() {
-    const { root, turn, campaign } = this;
-    if (!this.campaigns) return;
-    root.lang = tag();
-    const parts = this.content();
-    fill(this.main, parts.body);
+    if (!this.campaigns || (this.campaign && !this.turn)) return;
+    this.root.lang = tag();
+    const { body, focus } = this.content();
+    fill(this.main, body);
     this.dock = this.item ? dock(this) : null;
-    fill(root, header(this), this.messages.above, this.main, el("div", { class: "bottom" }, this.messages.below, this.dock?.element));
+    fill(this.above, header(this));
+    fill(this.below, this.dock?.element);
     this.dock?.refresh();
     if (this.pending) this.sending(true);
-    root.classList.toggle("judging", this.item !== null);
-    if (turn && campaign) this.messages.hear(this.item ? `${say("told.next")} ${say("progress.of", { done: turn.progress.done, all: turn.progress.done + turn.progress.left })}` : "");
-    parts.focus();
+    if (this.item) this.messages.hear(`${say("told.next")} ${progressWords(this.turn.progress)}`);
+    focus();
   }
 
   content() {
