@@ -3,6 +3,7 @@
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from feedback_ui.views.board_html import notice, section, table
 from feedback_ui.views.board_words import Words
 
 SHOWN_PROBLEMS = 20
+FORMATS = ("csv", "parquet", "datasets")
+"""Of an export, beside JSON lines."""
 
 
 class DataPart:
@@ -38,7 +41,11 @@ class DataPart:
                 value="raw",
                 elem_id="aggregate",
             )
-            as_csv = board.make(gr.Checkbox, {"label": "export.csv"}, value=False, elem_id="as-csv")
+            formats = board.make(
+                gr.CheckboxGroup,
+                {"label": "export.formats", "choices": [(f"export.{name}", name) for name in FORMATS]},
+                elem_id="formats",
+            )
             make = board.make(gr.Button, {"value": "export.make"}, variant="primary", elem_id="export")
             self._made = board.make(
                 gr.File, {"label": "export.file"}, interactive=False, visible=False, elem_id="export-file"
@@ -60,7 +67,7 @@ class DataPart:
         self.part = Part([self._taken, self._made], self._show)
         self.imported = board.on(add.click, self._import, [file], [file, self._came_to])
         taken = Part([self._taken], lambda ask: self._show(ask)[:1])
-        board.on(make.click, self._export, [aggregate, as_csv], [self._made], [taken])
+        board.on(make.click, self._export, [aggregate, formats], [self._made], [taken])
 
     def _show(self, ask: Ask) -> list[Any]:
         words = ask.words
@@ -80,16 +87,25 @@ class DataPart:
         finally:
             Path(path).unlink(missing_ok=True)  # what was uploaded is in the store, or of no use
         said = ask.words("import.done", items=found.items, known=found.known)
+        if found.judgements:
+            said += " " + ask.words("import.judgements", count=found.judgements)
         return [said, None, _came_to(ask.words, said, found)]
 
-    def _export(self, ask: Ask, aggregate: Any, as_csv: bool) -> list[Any]:
+    def _export(self, ask: Ask, aggregate: Any, formats: Sequence[str]) -> list[Any]:
         name = _file_name(campaign_info(self._board.db, ask.actor, ask.chosen).name)
         folder = Path(tempfile.mkdtemp(prefix="feedback-export-"))
         try:
             taken = len(snapshots_taken(self._board.db, ask.actor, ask.chosen))
             whole = folder / f"{name}-{taken + 1}-{aggregate}"
             manifest = snapshot(
-                self._board.db, ask.chosen, whole, actor=ask.actor, aggregate=aggregate, as_csv=as_csv
+                self._board.db,
+                ask.chosen,
+                whole,
+                actor=ask.actor,
+                aggregate=aggregate,
+                as_csv="csv" in formats,
+                as_parquet="parquet" in formats,
+                as_datasets="datasets" in formats,
             )
             packed = shutil.make_archive(str(whole), "zip", folder, whole.name)
             sent = save_file_to_cache(packed, self._made.GRADIO_CACHE)  # Gradio sends it after this returns

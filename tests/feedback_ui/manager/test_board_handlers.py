@@ -192,15 +192,17 @@ def test_scales_that_cannot_be_read() -> None:
 
 def test_an_export_is_a_zip_of_the_snapshot(db: Database, contested: str) -> None:
     page = manager(db)
-    (made, taken) = page.press("export", contested, "majority", True)
+    (made, taken) = page.press("export", contested, "majority", ["csv", "parquet", "datasets"])
     with zipfile.ZipFile(made["value"]) as packed:
         names = packed.namelist()
         manifest = json.loads(packed.read("pairs-1-majority/manifest.json"))
     assert "pairs-1-majority/preferences.jsonl" in names
     assert "pairs-1-majority/csv/preferences.csv" in names
+    assert "pairs-1-majority/parquet/preferences.parquet" in names
+    assert "pairs-1-majority/datasets/preferences/dataset_info.json" in names
     assert (manifest["aggregate"], manifest["counts"]["judgements"]) == ("majority", 4)
     assert taken["value"]["data"][0][1:3] == ["4", manifest["sha256"][:16]]
-    second = page.press("export", contested, "raw", False)[0]["value"]
+    second = page.press("export", contested, "raw", [])[0]["value"]
     assert Path(second).name == "pairs-2-raw.zip"
 
 
