@@ -21,31 +21,20 @@ import json
 import random
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-import uvicorn
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from feedback_ui.app.application import create_app  # noqa: E402
-from feedback_ui.app.server import listen  # noqa: E402
-from feedback_ui.app.settings import Settings  # noqa: E402
-from feedback_ui.database import Database, open_database  # noqa: E402
-from scripts.feedback_load.crowd import Crowd  # noqa: E402
-from scripts.feedback_load.cut import BrokenNetwork  # noqa: E402
-from scripts.feedback_load.page import Page, Visitor  # noqa: E402
-from scripts.feedback_load.store import Log, Person, check, prepare  # noqa: E402
+from feedback_ui.database import open_database  # noqa: E402
+from scripts.feedback_load.faults import FAULTS, Setting  # noqa: E402
+from scripts.feedback_load.store import check, prepare  # noqa: E402
 from scripts.measuring.postgres import Server, postgres_server  # noqa: E402
 
 ITEMS = 5_000
-ENOUGH = 40  # judgements before and after a fault
 
 
 @dataclass(frozen=True)
@@ -58,20 +47,6 @@ class Outcome:
     acknowledged: int
     unanswered: int
     problems: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A fresh store with people, and what a fault needs to know."""
-
-    place: str
-    people: Sequence[Person]
-    runs: int
-    rng: random.Random
-    server: Server | None
-
-
-Fault = Callable[[Setting], tuple[int, list[Log]]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -109,167 +84,7 @@ def make(fault: str, store: str, place: str, server: Server | None, options: arg
     return Outcome(fault, store, times, acknowledged, unanswered, tuple(problems))
 
 
-def kill(setting: Setting) -> tuple[int, list[Log]]:
-    """Kill and start again at the same port while the raters go on."""
-    page = Page(setting.place)
-    with Crowd(page.address, setting.people, seed=0) as crowd:
-        for _ in range(setting.runs):
-            crowd.wait_for(ENOUGH)
-            time.sleep(setting.rng.random())
-            page.kill()
-            page = Page(setting.place, port=page.port)
-        crowd.wait_for(ENOUGH)
-    _offered_again(page.address, setting.people)
-    page.stop()
-    return setting.runs, crowd.logs
-
-
-def network(setting: Setting) -> tuple[int, list[Log]]:
-    """A network that cuts one piece in twenty."""
-    page = Page(setting.place)
-    with BrokenNetwork(page.address, share=0.05, seed=0) as broken:
-        with Crowd(broken.address, setting.people, seed=0) as crowd:
-            crowd.wait_for(20 * ENOUGH)
-            broken.heal()
-            crowd.wait_for(ENOUGH)
-        cuts = broken.cuts
-    page.stop()
-    return cuts, crowd.logs
-
-
-def reload(setting: Setting) -> tuple[int, list[Log]]:
-    """A draft saved by one browser is in hand in the next, with its item."""
-    page = Page(setting.place)
-    log = Log()
-    for person in setting.people:
-        before = Visitor(page.address, person.token)
-        path = f"{before.campaign()}/task"
-        own = before.ask("GET", path).body["task"]["assignment"]
-        draft = {"reason": f"半句话 … {own}", "strength": 1}
-        before.ask("POST", f"/api/assignments/{own}/draft", {"draft": draft})
-        before.leave()
-        after = Visitor(page.address, person.token)
-        found = after.ask("GET", path).body["task"]
-        if (found["assignment"], found["draft"]) != (own, draft):
-            log.errors.append(f"the draft of {own} is {found['draft']} of {found['assignment']}")
-        after.leave()
-    page.stop()
-    return len(setting.people), [log]
-
-
-def clock(setting: Setting) -> tuple[int, list[Log]]:
-    """An hour back, then a day: leases are told by a clock, judgements and their order are not."""
-    off = timedelta()
-    db = open_database(setting.place, clock=lambda: datetime.now(UTC) + off)
-    try:
-        with _in_this_process(db) as address, Crowd(address, setting.people, seed=0) as crowd:
-            crowd.wait_for(ENOUGH)
-            for off in (timedelta(hours=-1), timedelta(days=-1)):  # noqa: B007 - the clock reads it
-                crowd.wait_for(ENOUGH)
-        return 2, crowd.logs
-    finally:
-        db.close()
-
-
-def read_only(setting: Setting) -> tuple[int, list[Log]]:
-    """The same file, opened such that SQLite may not write it (file modes do not bind root)."""
-    page = Page(setting.place)
-    port = page.port
-    with Crowd(page.address, setting.people, seed=0) as crowd:
-        crowd.wait_for(ENOUGH)
-        page.stop()
-        page = Page(f"sqlite:///file:{setting.place}?mode=ro&uri=true", port=port)
-        _refuses(page.address, setting.people[0])
-        page.stop()
-        page = Page(setting.place, port=port)
-        crowd.wait_for(ENOUGH)
-    page.stop()
-    return 1, crowd.logs
-
-
-def full(setting: Setting) -> tuple[int, list[Log]]:
-    """No file grows beyond what it has; judging ends with an error that says so, and goes on afterwards."""
-    page = Page(setting.place)
-    port = page.port
-    with Crowd(page.address, setting.people, seed=0) as crowd:
-        crowd.wait_for(ENOUGH)
-        page.stop()
-        size = Path(setting.place).stat().st_size
-        page = Page(setting.place, port=port, largest_file=size)
-        before = -1
-        while crowd.acknowledged != before:  # what fits into the log of the database is still taken
-            before = crowd.acknowledged
-            time.sleep(5)
-        _refuses(page.address, setting.people[0])
-        page.kill()
-        page = Page(setting.place, port=port)
-        crowd.wait_for(ENOUGH)
-    page.stop()
-    return 1, crowd.logs
-
-
-def restart(setting: Setting) -> tuple[int, list[Log]]:
-    """PostgreSQL goes away at once, its connections with it, and comes back."""
-    assert setting.server is not None
-    page = Page(setting.place)
-    times = max(1, setting.runs // 4)
-    with Crowd(page.address, setting.people, seed=0) as crowd:
-        for _ in range(times):
-            crowd.wait_for(ENOUGH)
-            setting.server.control("-m", "immediate", "stop")
-            setting.server.control("-o", setting.server.options, "start")
-        crowd.wait_for(ENOUGH)
-    page.stop()
-    return times, crowd.logs
-
-
-FAULTS: dict[str, Fault] = {
-    "kill": kill,
-    "network": network,
-    "reload": reload,
-    "clock": clock,
-    "read-only": read_only,
-    "full": full,
-    "restart": restart,
-}
 _ONLY = {"read-only": "SQLite", "full": "SQLite", "restart": "PostgreSQL"}
-
-
-@contextmanager
-def _in_this_process(db: Database) -> Iterator[str]:
-    """The page on a store whose clock is set by hand."""
-    listener = listen("127.0.0.1", 0)
-    config = uvicorn.Config(create_app(db, Settings()), log_level="error", timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
-
-
-def _refuses(address: str, person: Person) -> None:
-    """That the server says so, and goes on answering, while the store takes nothing."""
-    visitor = Visitor(address, person.token)
-    path = f"{visitor.campaign()}/task"
-    answer = visitor.ask("GET", path)
-    if answer.status != 503 or answer.body["error"]["kind"] != "unavailable":
-        raise RuntimeError(f"a store that takes nothing was answered by {answer.status}: {answer.body}")
-    visitor.leave()
-
-
-def _offered_again(address: str, people: Sequence[Person]) -> None:
-    for person in people:
-        visitor = Visitor(address, person.token)
-        found = visitor.ask("GET", f"{visitor.campaign()}/task").body
-        if found["state"] != "open" or found["task"] is None:
-            raise RuntimeError(f"{person.actor.name} is not given an item any more: {found}")
-        visitor.leave()
 
 
 def _stores(fault: str, server: Server | None) -> list[str]:

@@ -131,7 +131,7 @@ class Policies:
         if not self.endpoints:
             raise InvalidFeedback("no model is connected; its manager starts the page with --model-url")
         chance = random.SystemRandom()
-        two = chance.sample(self.endpoints, 2) if len(self.endpoints) > 1 else [self.endpoints[0]] * 2
+        two = chance.sample(self.endpoints, 2) if len(self.endpoints) > 1 else [*self.endpoints] * 2
         seeds = [chance.randrange(_SEEDS) for _ in two]
         asked = (self._answer(one, conversation, seed) for one, seed in zip(two, seeds, strict=True))
         first, second = await asyncio.gather(*asked)

@@ -1,6 +1,7 @@
 """What pages load: our scripts, styles and words, and beside them Gradio's fonts and pictures."""
 
 from importlib.util import find_spec
+from os import PathLike
 from pathlib import Path
 
 from starlette.staticfiles import StaticFiles
@@ -17,7 +18,8 @@ def static_files() -> StaticFiles:
     assert gradio is not None
     assert gradio.origin is not None
     below = Path(gradio.origin).parent / "templates" / "frontend" / "static"
-    files.all_directories = [_HERE / "static", pages.FOLDER, below]
+    folders: list[PathLike[str]] = [_HERE / "static", pages.FOLDER, below]
+    files.all_directories = [*folders]
     return files
 
 

@@ -26,7 +26,7 @@ def add_samples(db: Database) -> str:
         create_campaign(db, OPERATOR, CAMPAIGN, form, guidelines=_GUIDELINES)
     except Conflict:
         return CAMPAIGN
-    with as_file(files(__package__)) as folder:
+    with as_file(files(__name__)) as folder:
         each = [list(read_jsonl(folder / f"{language}.jsonl")) for language in LANGUAGES]
     import_rows(db, OPERATOR, CAMPAIGN, [row for turn in zip(*each, strict=True) for row in turn])
     return CAMPAIGN
