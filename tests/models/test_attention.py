@@ -21,6 +21,7 @@ from transformers import (
 from rlhf.data.collation import collate
 from rlhf.data.encoding import Encoded
 from rlhf.data.packing import pack, plan_packs
+from rlhf.errors import ModelError
 from rlhf.models import attention
 from rlhf.models.attention import attend, packs, use_own_attention
 from rlhf.models.head import language_head
@@ -137,6 +138,79 @@ def test_softmax_by_hand() -> None:
     assert found.flatten().tolist() == pytest.approx([10.0, ((10 + 20 * e) / (1 + e)).item(), 7.0])
 
 
+def naive(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, scale: float) -> Tensor:
+    """softmax(q k^T scale + bias) v, head by head; query heads share key heads in turn."""
+    group = query.shape[1] // key.shape[1]
+    found = [
+        ((query[:, head] @ key[:, head // group].mT) * scale + bias[:, head % bias.shape[1]]).softmax(-1)
+        @ value[:, head // group]
+        for head in range(query.shape[1])
+    ]
+    return torch.stack(found, dim=2)
+
+
+def heads(count: int, length: int, seed: int) -> Tensor:
+    return torch.randn(2, count, length, 6, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("biases", [1, 2, 4], ids=["for all heads", "for each key head", "for each head"])
+def test_a_bias_is_added_to_the_scores(biases: int) -> None:
+    """Four query heads on two key heads."""
+    query, key, value = heads(4, 5, 0), heads(2, 5, 1), heads(2, 5, 2)
+    bias = torch.randn(2, biases, 5, 5, generator=torch.Generator().manual_seed(3))
+    of_head = bias if biases != 2 else bias.repeat_interleave(2, dim=1)
+    found, _ = attend(torch.nn.Module(), query, key, value, bias, scaling=0.3)
+    torch.testing.assert_close(found, naive(query, key, value, of_head, 0.3))
+
+
+@pytest.mark.parametrize("told", ["by the call", "by the module"])
+def test_what_is_not_causal_sees_all(told: str) -> None:
+    query, key, value = (heads(2, 5, seed) for seed in range(3))
+    module = torch.nn.Module()
+    module.is_causal = told == "by the call"  # type: ignore[assignment]
+    options = {"is_causal": False} if told == "by the call" else {}
+    found, _ = attend(module, query, key, value, None, scaling=0.3, **options)
+    torch.testing.assert_close(found, naive(query, key, value, torch.zeros(1, 1, 5, 5), 0.3))
+
+
+def test_long_sequences_and_dropout_go_to_sdpa(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def sdpa(module: Any, query: Tensor, *_: Any, **__: Any) -> tuple[Tensor, None]:
+        asked.append(query.shape[2])
+        return query.transpose(1, 2), None
+
+    monkeypatch.setattr(attention, "sdpa_attention_forward", sdpa)
+    monkeypatch.setattr(attention, "SHORT", 7)
+    for length in (1, 7, 8):
+        attend(torch.nn.Module(), *(heads(2, length, seed) for seed in range(3)), None)
+    assert asked == [8]
+    attend(torch.nn.Module(), heads(2, 1, 0), heads(2, 30, 1), heads(2, 30, 2), None)  # one query is short
+    assert asked == [8]
+    attend(torch.nn.Module(), *(heads(2, 5, seed) for seed in range(3)), None, dropout=0.5)
+    assert asked == [8, 5]
+
+
+@pytest.mark.parametrize("option", ["softcap", "position_bias", "s_aux"])
+def test_what_packed_attention_does_not_know_is_refused(option: str) -> None:
+    packing = pack([Encoded([1, 1], 1), Encoded([1], 1)]).packing
+    query, key, value = (heads(2, 3, seed)[:1] for seed in range(3))
+    with pytest.raises(ModelError, match="Module: packed attention has no softcap, position bias or sinks"):
+        attend(torch.nn.Module(), query, key, value, None, packing=packing, **{option: 1.0})
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["padded", "packed"])
+def test_under_autocast_all_is_multiplied_in_its_precision(packed: bool) -> None:
+    """Rotated queries and keys come in float32 beside values in bfloat16."""
+    query, key, value = (heads(2, 3, seed)[:1] for seed in range(3))
+    packing = pack([Encoded([1, 1, 1], 1)]).packing if packed else None
+    exact, _ = attend(torch.nn.Module(), query, key, value, None, packing=packing)
+    with torch.autocast("cpu", torch.bfloat16):
+        found, _ = attend(torch.nn.Module(), query, key, value.bfloat16(), None, packing=packing)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), exact, atol=0.05, rtol=0.02)
+
+
 def test_buckets_hold_every_token_once() -> None:
     batch = pack([Encoded(list(range(length)), 1) for length in (40, 3, 25, 39, 4)])
     assert [(bucket.rows, bucket.length) for bucket in batch.packing.buckets] == [(3, 40), (2, 4)]
@@ -144,6 +218,16 @@ def test_buckets_hold_every_token_once() -> None:
         *range(40), *range(40, 79), *range(80, 105), *range(120, 124), *range(124, 127)
     ]  # fmt: skip
     assert [len(bucket.padding_P) for bucket in batch.packing.buckets] == [1 + 15, 1]
+
+
+def test_neighbouring_buckets_differ_by_a_step() -> None:
+    batch = pack([Encoded(list(range(length)), 1) for length in (40, 25, 24)])
+    assert [(bucket.rows, bucket.length) for bucket in batch.packing.buckets] == [(2, 40), (1, 24)]
+
+
+def test_no_rows_are_no_batch() -> None:
+    with pytest.raises(ValueError, match="a batch has at least one"):
+        pack([])
 
 
 def test_packs_hold_what_the_budget_allows() -> None:

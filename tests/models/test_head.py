@@ -8,15 +8,23 @@ import torch
 from role_models import CONFIGS, SMALL, VOCABULARY, language_model
 from small_models import LLAMA_LIKE
 from torch import Tensor
-from transformers import CohereConfig, Gemma2Config, GraniteConfig, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    CohereConfig,
+    Gemma2Config,
+    GraniteConfig,
+    PhiConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
 from rlhf.errors import ModelError
 from rlhf.models import head as head_module
-from rlhf.models.head import check_head, language_head
+from rlhf.models.head import check_head, chunk_tokens, language_head
 from rlhf.models.policy_value import decoder_of
 
 GEMMA = Gemma2Config(**SMALL, **LLAMA_LIKE, head_dim=8, final_logit_softcapping=1.5)
-SUPPORTED: dict[str, PreTrainedConfig] = {**CONFIGS, "gemma2, softcap": GEMMA}
+PHI = PhiConfig(**SMALL, **LLAMA_LIKE, partial_rotary_factor=0.5)
+SUPPORTED: dict[str, PreTrainedConfig] = {**CONFIGS, "gemma2, softcap": GEMMA, "phi, bias": PHI}
 SCALED: dict[str, PreTrainedConfig] = {
     "cohere": CohereConfig(**SMALL, **LLAMA_LIKE, logit_scale=0.25),
     "granite": GraniteConfig(**SMALL, **LLAMA_LIKE, logits_scaling=4.0),
@@ -31,6 +39,7 @@ def test_chunks_equal_whole_logits_in_values_and_gradients(
 ) -> None:
     monkeypatch.setattr(head_module, "chunk_tokens", lambda *_: chunk)
     model = language_model(SUPPORTED[name]).double()
+    scramble_bias(model)
     generator = torch.Generator().manual_seed(1)
     ids_BS = torch.randint(0, VOCABULARY, (1, 21), generator=generator)
     weights_N = torch.randn(20, generator=generator, dtype=torch.float64)
@@ -50,6 +59,39 @@ def test_chunks_equal_whole_logits_in_values_and_gradients(
     assert not out.entropy_N.requires_grad
     for key, gradient in taken_gradients(model).items():
         torch.testing.assert_close(chunked[key], gradient, rtol=1e-10, atol=1e-12, msg=key)
+
+
+def scramble_bias(model: PreTrainedModel) -> None:
+    """A bias that begins at 0 would hide that it is left out."""
+    bias = model.get_output_embeddings().bias
+    if bias is not None:
+        with torch.no_grad():
+            bias.copy_(torch.linspace(-1, 1, len(bias)))
+
+
+def test_gradients_of_many_chunks_add_up_in_float32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """400 tokens, one a chunk: a sum in bfloat16 stands still where it is 256 times its next term."""
+    monkeypatch.setattr(head_module, "chunk_tokens", lambda *_: 1)
+    found: dict[torch.dtype, Tensor] = {}
+    for dtype in (torch.float64, torch.bfloat16):
+        model = Given(3, dtype)
+        hidden = torch.tensor([[1.0, 0.5, -0.5]], dtype=dtype).repeat(400, 1)
+        out = language_head(model, hidden, torch.zeros(400, dtype=torch.long), 1.0)  # type: ignore[arg-type]
+        out.logprobs_N.sum().backward()
+        assert model.head.weight.grad is not None
+        found[dtype] = model.head.weight.grad.double()
+    torch.testing.assert_close(found[torch.bfloat16], found[torch.float64], rtol=2e-2, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "device", "tokens"),
+    [(1024, "cpu", 4096), (32_000, "cpu", 131), (152_000, "cpu", 64), (152_000, "cuda", 883)],
+)
+def test_a_chunk_holds_so_many_logits(vocabulary: int, device: str, tokens: int) -> None:
+    """2^22 on a CPU, which its cache can hold, 2^27 on a GPU; never fewer than 64 tokens."""
+    assert chunk_tokens(vocabulary, torch.device(device)) == tokens
 
 
 class Given(torch.nn.Module):

@@ -1,7 +1,6 @@
 """What an iteration's profile says: parts that add up, FLOPs by hand, padding by hand."""
 
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -10,29 +9,70 @@ from ppo_parts import make_ppo, make_roles, make_updater
 from test_ppo_update import stage_of
 
 from rlhf.algos.kl import FixedKl
+from rlhf.training import profile as profile_module
 from rlhf.training.memory import TokenBudget
 from rlhf.training.ppo import Progress
-from rlhf.training.profile import Clock, padding_share, product_flops, profile, update_flops
+from rlhf.training.profile import (
+    Clock,
+    best_seconds,
+    padding_share,
+    product_flops,
+    profile,
+    update_flops,
+)
 
 CPU = torch.device("cpu")
 HIDDEN, FEED, LAYERS, VOCABULARY = 16, 24, 2, 32  # of ppo_parts' llama
 MATRICES = LAYERS * (4 * HIDDEN**2 + 3 * HIDDEN * FEED)
 
 
-def test_parts_add_up_to_the_time_since_the_last_reading() -> None:
+class Time:
+    """A clock that goes when it is told to, in seconds."""
+
+    now = 100.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def passes(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    made = Time()
+    monkeypatch.setattr(profile_module, "time", made)
+    return made
+
+
+def test_parts_add_up_to_the_time_since_the_last_reading(time: Time) -> None:
     clock = Clock(CPU)
+    time.passes(7)  # before the first part: nothing has begun
     with clock.part("generate"):
-        time.sleep(0.02)
-    for _ in range(2):
+        time.passes(2)
+    time.passes(0.5)
+    for seconds in (1, 4):
         with clock.part("update"):
-            time.sleep(0.01)
-    time.sleep(0.03)
-    parts = clock.read()
-    assert parts["score"] == 0.0
-    assert 0.02 <= parts["generate"] < 0.2
-    assert 0.02 <= parts["update"] < 0.2
-    assert 0.03 <= parts["other"] < 0.3
-    assert sum(clock.read().values()) < 0.02  # begun anew
+            time.passes(seconds)
+    time.passes(0.25)
+    assert clock.read() == {"generate": 2, "score": 0, "update": 5, "other": 0.75}
+    time.passes(3)
+    with clock.part("score"):
+        time.passes(1)
+    assert clock.read() == {"generate": 0, "score": 1, "update": 0, "other": 3}
+
+
+def test_the_best_of_repeated_runs_counts_and_the_first_does_not(time: Time) -> None:
+    took = iter([0.1, 5.0, 3.0, 4.0, 9.0, 9.0])
+    assert best_seconds(lambda: time.passes(next(took)), CPU, patience_s=0.0) == 3.0
+    assert next(took) == 9.0  # three runs, though the patience was over
+    assert best_seconds(lambda: time.passes(1.0), CPU, patience_s=10.0) == 1.0
+    assert time.now == pytest.approx(100 + 12.1 + 1 + 10)
+
+
+def test_a_product_of_n_is_two_n_cubed_flops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profile_module, "best_seconds", lambda *_: 0.5)
+    assert product_flops(torch.float32, CPU) == 2 * 1024**3 / 0.5
 
 
 def test_figures_by_hand() -> None:
