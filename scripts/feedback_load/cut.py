@@ -3,6 +3,7 @@
 import random
 import socket
 import threading
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -63,5 +64,7 @@ class BrokenNetwork:
                 target.sendall(piece)
         except OSError:
             pass  # the other direction has closed it
-        for end in (source, target):
+        for end in (source, target):  # shut, so that the thread of the other direction is woken up
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
             end.close()

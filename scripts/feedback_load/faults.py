@@ -120,7 +120,7 @@ def read_only(setting: Setting) -> tuple[int, list[Log]]:
 
 
 def full(setting: Setting) -> tuple[int, list[Log]]:
-    """No file grows beyond a few judgements; judging ends with an error that says so, and goes on afterwards."""
+    """No file grows beyond a few judgements; judging ends with an error, and goes on afterwards."""
     page = Page(setting.place)
     port = page.port
     with Crowd(page.address, setting.people, seed=0) as crowd:

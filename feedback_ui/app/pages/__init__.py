@@ -74,6 +74,7 @@ def invitation_page(request: Request, default: Language, token: str, name: str) 
     words = words_of(language)
     fields = [
         Field("token", "", "hidden", value=token),
+        Field("", "", "hidden", "username", value=name),  # for the browser's store of passwords, not sent
         Field("password", words["new-password"], "password", "new-password", words["password-rule"]),
     ]
     form = _form(words, "/api/join", words["begin"], fields, forbidden=words["used"])
@@ -142,7 +143,10 @@ def _form(words: Mapping[str, str], path: str, button: str, fields: list[Field],
 
 def _input(field: Field) -> str:
     if field.kind == "hidden":
-        return f'<input type="hidden" name="{field.name}" value="{escape(field.value or "")}">'
+        value = escape(field.value or "")
+        if not field.name:
+            return f'<input hidden type="text" autocomplete="{field.fill}" value="{value}">'
+        return f'<input type="hidden" name="{field.name}" value="{value}">'
     hint = f"<small>{escape(field.hint)}</small>" if field.hint else ""
     return (
         f'<label>{escape(field.label)}<input name="{field.name}" type="{field.kind}" '
