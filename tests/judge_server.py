@@ -5,7 +5,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -72,14 +72,12 @@ def judge_server(judge: Judge) -> Generator[Played]:
                 reply = Failure(200, json.dumps({"choices": [choice], "usage": usage}))
             time.sleep(reply.after_s)
             content = reply.body.encode()
-            try:
+            with suppress(ConnectionError):  # who asked may have lost patience, and hung up
                 self.send_response(reply.status)
                 for name, value in {"Content-Length": str(len(content)), **reply.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(content)
-            except ConnectionError:
-                pass  # who asked has lost patience
 
         def log_message(self, *_: object) -> None:
             pass

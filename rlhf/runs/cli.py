@@ -20,10 +20,14 @@ from rlhf.runs.verify import verify
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, 1 where `verify` found something, 2 for an error."""
+    """Run the command line; returns the exit code: 0, 1 where `verify` found something, 2 for an error,
+    130 where it was stopped.
+    """
     options = _parser().parse_args(arguments)
     runs_dir = Path(options.runs_dir)
     try:
+        if runs_dir.exists() and not runs_dir.is_dir():
+            raise InputError(f"--runs-dir {runs_dir} is no folder; name the one that holds the experiments")
         if options.command == "list":
             return _list(runs_dir, options.name, as_json=options.json)
         if options.command == "show":
@@ -32,8 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _compare(runs_dir, options)
         return _verify(runs_dir, options.name)
     except RlhfError as error:
-        print(error, file=sys.stderr)
+        print("error: " + "\n  ".join(str(error).splitlines()), file=sys.stderr)
         return EXIT_CODE
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:  # `| head` had enough
         sys.stderr.close()
         return 0

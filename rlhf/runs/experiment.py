@@ -166,7 +166,9 @@ class Experiment:
                 f"`{verify_command(self.name, self.runs_dir)}` says what else changed; "
                 f"delete {folder.path} to make the run again."
             )
-        return Run(folder.path, folder.opening or opening, None, resumed=False, manifest=folder.manifest)
+        run = Run(folder.path, folder.opening or opening, None, resumed=False, manifest=folder.manifest)
+        run.drop_states()  # which a kill may have left right after the manifest
+        return run
 
 
 def _resume(folder: RunFolder, opening: Opening, config: Mapping[str, Any]) -> Run:

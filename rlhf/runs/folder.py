@@ -73,10 +73,14 @@ def run_folders(experiment: Path) -> list[RunFolder]:
 
 
 def experiment_folders(runs_dir: Path) -> list[Path]:
-    """The experiments of a runs folder, by name: the folders that hold a run, finished or not."""
+    """The experiments of a runs folder, by name: the folders that hold a run, finished or not.
+
+    Hidden ones are none: `.sweep-NAME` holds what a launcher writes of its jobs.
+    """
     if not runs_dir.is_dir():
         return []
-    return sorted(path for path in runs_dir.iterdir() if path.is_dir() and _holds_runs(path))
+    folders = (path for path in runs_dir.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in folders if _holds_runs(path))
 
 
 def last_number(experiment: Path, stage: str) -> int:

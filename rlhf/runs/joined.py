@@ -1,11 +1,11 @@
 """A run as the other processes that work on it see it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlhf.runs.manifest import Kind, Manifest, Opening
+from rlhf.runs.manifest import Manifest, Opening
 from rlhf.runs.run import Run
 
 
@@ -36,17 +36,7 @@ class JoinedRun(Run):
         """Where the opener publishes."""
         return self.path / name
 
-    def finish(
-        self,
-        kind: Kind,
-        *,
-        metrics: Mapping[str, Any],
-        resolved: Mapping[str, Any],
-        seed: int | None = None,
-        base_model: str | None = None,
-        tokenizer_sha256: str | None = None,
-        chat_template_sha256: str | None = None,
-    ) -> Manifest:
+    def finish(self, *_: Any, **__: Any) -> Manifest:
         """Never called: RuntimeError."""
         raise RuntimeError("the process that opened a run finishes it")
 

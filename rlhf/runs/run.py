@@ -110,7 +110,10 @@ class Run:
         return state.latest_state(self.path / STATE)
 
     def drop_states(self) -> None:
-        """Remove the states of a finished run, which needs them no more (the manifest leaves them out)."""
+        """Remove the states of a finished run: what resumes from them is done, and they are its largest part.
+
+        Of an unfinished one they stay: RunError.
+        """
         if not self.finished:
             raise RunError(f"{self.path} is unfinished; its states are what it resumes from, so they stay")
         remove(self.path / STATE)
@@ -152,7 +155,7 @@ class Run:
     ) -> Manifest:
         """Write the manifest, last of all: from here on the run is finished and never written again.
 
-        Everything final must be there and closed (`MetricsLog.close`).
+        The states to resume from are removed. Everything final must be there and closed (`MetricsLog.close`).
 
         Args:
             kind: what the run made.
@@ -194,6 +197,7 @@ class Run:
         write_atomic(self.path / MANIFEST, manifest.model_dump_json(indent=1).encode() + b"\n")
         self.manifest = manifest
         remove(self.path / SECONDS)
+        self.drop_states()
         return manifest
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ Fields of the OpenAI API that would change the answer and are not known here are
 their neutral values (null, 0, false, empty) are taken, because many clients send them along.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -74,7 +75,7 @@ class StreamOptions(BaseModel):
     include_obfuscation: bool = False
 
 
-class Asked(BaseModel):
+class Asked(BaseModel, ABC):
     """What chat and plain completions have in common; None: as the server's options say."""
 
     model_config = ConfigDict(extra="allow", protected_namespaces=())
@@ -101,9 +102,9 @@ class Asked(BaseModel):
         """Tokens that an answer may have."""
         return self.max_tokens
 
+    @abstractmethod
     def prompts(self) -> list[Prompt]:
         """What each `n` answers are given to."""
-        raise NotImplementedError
 
 
 class ChatRequest(Asked):

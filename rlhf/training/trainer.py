@@ -7,6 +7,7 @@ training, so a resumed run on a CPU ends with the very same bits.
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -24,7 +25,7 @@ from rlhf.training.course import PROGRESS, Course, Pace, Saved
 WEIGHTS, BEST, TRAINER_STATE = "weights.safetensors", "best.safetensors", "trainer_state.json"
 
 
-class RunTrainer(Trainer):
+class RunTrainer(Trainer, ABC):
     """Mixed in before a Trainer of any kind; that one says how to look at the validation part.
 
     `look()` returns figures named `validation/...`, among them `validation/loss`, or nothing where there is
@@ -81,9 +82,9 @@ class RunTrainer(Trainer):
             "steps": self.state.global_step,
         }
 
+    @abstractmethod
     def look(self) -> dict[str, float]:
         """Figures on the validation part."""
-        raise NotImplementedError
 
     def _train(self, saved: Saved | None) -> None:
         try:

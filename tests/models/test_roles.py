@@ -53,7 +53,7 @@ def separate(sources: RoleSources) -> RoleSources:
     return RoleSources(sources.policy, sources.reference, sources.reward_model, sources.critic, None)
 
 
-def close(one: Tensor, other: Tensor) -> None:
+def assert_close(one: Tensor, other: Tensor) -> None:
     torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
 
 
@@ -76,12 +76,12 @@ def test_one_trunk_gives_what_separate_models_give(sources: RoleSources, tmp_pat
     reward = load_reward_model(str(sources.reward_model))
     out = shared.policy_value(shown)
     logprobs_N, entropy_N = policy_outputs(policy, shown, TEMPERATURE)
-    close(out.logprobs_N, logprobs_N)
-    close(out.entropy_N, entropy_N)
+    assert_close(out.logprobs_N, logprobs_N)
+    assert_close(out.entropy_N, entropy_N)
     ref_logprobs_N, _ = policy_outputs(reference, shown, TEMPERATURE)
-    close(shared.reference_logprobs(shown), ref_logprobs_N)
-    close(scores(shared, shown), sequence_scores(reward, shown.ids_BS, shown.attention_BS))
-    close(out.values_N, shown.before_response(token_scores(reward, shown.ids_BS, shown.attention_BS)))
+    assert_close(shared.reference_logprobs(shown), ref_logprobs_N)
+    assert_close(scores(shared, shown), sequence_scores(reward, shown.ids_BS, shown.attention_BS))
+    assert_close(out.values_N, shown.before_response(token_scores(reward, shown.ids_BS, shown.attention_BS)))
     assert float((logprobs_N - ref_logprobs_N).abs().max()) > 0.01
 
 
@@ -92,14 +92,14 @@ def test_at_the_start_policy_is_reference_and_critic_is_reward_model(sources: Ro
     roles = roles_of(sources if form == "shared" else separate(sources), cfg)
     shown = batch(rows())
     out = roles.policy_value(shown)
-    close(out.logprobs_N, roles.reference_logprobs(shown))
+    assert_close(out.logprobs_N, roles.reference_logprobs(shown))
     reward = load_reward_model(str(sources.reward_model))
     token_BS = token_scores(reward, shown.ids_BS, shown.attention_BS)
-    close(out.values_N, shown.before_response(token_BS))
-    close(scores(roles, shown), sequence_scores(reward, shown.ids_BS, shown.attention_BS))
+    assert_close(out.values_N, shown.before_response(token_BS))
+    assert_close(scores(roles, shown), sequence_scores(reward, shown.ids_BS, shown.attention_BS))
     assert float(reward.config.reward_shift) == 0.4
     last_B = shown.attention_BS.sum(1) - 1
-    close(scores(roles, shown), token_BS[torch.arange(len(last_B)), last_B])
+    assert_close(scores(roles, shown), token_BS[torch.arange(len(last_B)), last_B])
 
 
 @pytest.mark.parametrize("architecture", ["qwen2", "llama"], ids=["tied", "untied"])
@@ -173,9 +173,9 @@ def test_what_is_published_is_plain_merged_and_the_policy(sources: RoleSources, 
     assert not any("lora" in name for name, _ in plain.named_parameters())
     assert plain.generation_config.eos_token_id == [1, 5]
     with torch.no_grad():
-        close(policy_outputs(plain, shown, TEMPERATURE)[0], roles.policy_value(shown).logprobs_N)
+        assert_close(policy_outputs(plain, shown, TEMPERATURE)[0], roles.policy_value(shown).logprobs_N)
         # saving merged a copy: what is trained is still an adapter
-        close(roles.reference_logprobs(shown), policy_outputs(load(sources), shown, TEMPERATURE)[0])
+        assert_close(roles.reference_logprobs(shown), policy_outputs(load(sources), shown, TEMPERATURE)[0])
     assert adapter_base_sha256(tmp_path / "adapter") == "abc"
     assert sorted(path.name for path in (tmp_path / "adapter").iterdir() if path.is_dir()) == []
 
@@ -273,6 +273,6 @@ def test_the_reward_reads_the_last_real_token(sources: RoleSources) -> None:
         for row, score in zip(encoded, scores_B, strict=True):
             ids = torch.tensor([[*row.ids, PAD, PAD]])
             mask = torch.tensor([[1] * len(row.ids) + [0, 0]])
-            close(sequence_scores(reward, ids, mask)[0], score)
+            assert_close(sequence_scores(reward, ids, mask)[0], score)
             hidden_D = reward.base_model(input_ids=torch.tensor([row.ids]))[0][0, -1]
-            close((hidden_D * reward.score.weight[0]).sum() - 0.4, score)
+            assert_close((hidden_D * reward.score.weight[0]).sum() - 0.4, score)

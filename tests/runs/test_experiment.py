@@ -88,10 +88,8 @@ def test_a_run_from_first_to_last(experiment: Experiment, tmp_path: Path) -> Non
     assert yaml.safe_load((run.path / "config.yaml").read_text())["stage"]["learning_rate"] == 1e-5
     assert json.loads((run.path / "report.json").read_text()) == {"worst": "NaN"}
     assert sorted(p.name for p in run.path.iterdir()) == [
-        "config.yaml", "manifest.json", "model", "open.json", "report.json", "run.lock", "state", "trackers",
+        "config.yaml", "manifest.json", "model", "open.json", "report.json", "run.lock", "trackers",
     ]  # fmt: skip
-    run.drop_states()
-    assert not (run.path / "state").exists()
 
 
 def fail(run: Run, error: Exception, *kept: str) -> None:

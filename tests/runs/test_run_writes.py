@@ -112,6 +112,21 @@ def test_states_left_behind_go(experiment: Experiment) -> None:
         assert sorted(p.name for p in (run.path / "state").iterdir()) == ["step-10", "step-15"]
 
 
+def test_a_finished_run_keeps_no_state(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_run(experiment) as run:
+        run.save_state(1, number(1))
+        with pytest.raises(RunError, match="its states are what it resumes from"):
+            run.drop_states()
+        with monkeypatch.context() as killed:  # between the manifest and the removal
+            killed.setattr(Run, "drop_states", lambda _: None)
+            run.finish("policy", metrics={}, resolved={})
+    state = run.path / "state"
+    assert state.is_dir()
+    with open_run(experiment) as again:
+        assert again.finished
+        assert not state.exists()
+
+
 def test_a_kill_in_the_middle_of_publishing(experiment: Experiment) -> None:
     killed = elsewhere(
         experiment,

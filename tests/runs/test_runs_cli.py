@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -62,6 +63,39 @@ def test_list_as_json(lineage: Experiment, capsys: pytest.CaptureFixture[str]) -
         ("sft-2", "unfinished"),
     ]
     assert rows[1]["metrics"] == {"accuracy": 0.71}
+
+
+def test_a_refusal_is_short_and_says_so(
+    lineage: Experiment, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = lineage.runs_dir / "数据.jsonl"
+    file.write_text("{}")
+    assert main(["list", "--runs-dir", str(file)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: --runs-dir {file} is no folder; name the one that holds the experiments\n"
+    )
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rlhf.runs.cli.verify", interrupted)
+    assert main(["verify", "--runs-dir", str(lineage.runs_dir)]) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_what_a_launcher_wrote_is_no_experiment(
+    lineage: Experiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`.sweep-NAME` beside the experiments, even with a whole run in it."""
+    main(["list", "--json", "--runs-dir", str(lineage.runs_dir)])
+    before = capsys.readouterr().out
+    sweep = lineage.runs_dir / ".sweep-demo"
+    shutil.copytree(lineage.path, sweep)
+    (sweep / ".submitit" / "7").mkdir(parents=True)
+    main(["list", "--json", "--runs-dir", str(lineage.runs_dir)])
+    assert capsys.readouterr().out == before
+    main(["verify", "--runs-dir", str(lineage.runs_dir)])
+    assert "all as recorded" in capsys.readouterr().out
 
 
 def test_show(lineage: Experiment, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from stage_runs import PROCESSES, metric_lines
+from stage_runs import PROCESSES, keeping_states, metric_lines
 
 PROCESSES.set_forkserver_preload(["stages.sft", "stages.rm", "stages.ppo"])
 ITERATIONS = 6
@@ -69,7 +69,7 @@ def start_command(runs_dir: Path, options: Mapping[str, Any], said: Path) -> Any
 def _command(words: list[str], said: Path) -> None:
     from rlhf.run import main
 
-    with said.open("w") as file:
+    with said.open("w") as file, keeping_states():
         os.dup2(file.fileno(), 2)
         sys.exit(main(words))
 
