@@ -30,6 +30,8 @@ export class Page {
     this.active = new ActiveTime();
     this.drafts = new Drafts(this.active, () => this.messages.keep(say("told.lost_lease")));
     this.item = null;
+    // after a click with the mouse, Enter means the item and not the button once more
+    root.addEventListener("click", (event) => event.pointerType === "mouse" && event.target.closest("button")?.blur(), true);
     followSystem(() => this.draw());
     onKey((key) => this.key(key), () => this.main.focus({ preventScroll: true }));
   }
