@@ -12,7 +12,7 @@ from feedback_ui.database import Database
 from feedback_ui.schema import Assignment, Judgement, Participation, Rater, Standing
 from feedback_ui.service.access import Actor, campaign_named, note, require_manager
 from feedback_ui.service.accounts import rater_named
-from feedback_ui.service.standing import gold_outcomes, take_part
+from feedback_ui.service.standing import gold_tallies, take_part
 
 
 @dataclass(frozen=True)
@@ -50,25 +50,20 @@ def participants(db: Database, actor: Actor, campaign: UUID | str) -> list[Parti
             .where(Participation.campaign_id == row.id)
             .order_by(Participation.joined, Rater.name)
         )
-        found: list[Participant] = []
-        for own, name in session.execute(query):
-            outcomes = [
-                right for _, right in gold_outcomes(session, row.id, own.rater_id) if right is not None
-            ]
-            found.append(
-                Participant(
-                    own.rater_id,
-                    name,
-                    own.standing,
-                    judged.get(own.rater_id, 0),
-                    len(outcomes),
-                    sum(outcomes),
-                    own.worker,
-                    own.completion_code,
-                    own.joined,
-                )
+        tallies = gold_tallies(session, row.id)
+        return [
+            Participant(
+                own.rater_id,
+                name,
+                own.standing,
+                judged.get(own.rater_id, 0),
+                *tallies.get(own.rater_id, (0, 0)),
+                own.worker,
+                own.completion_code,
+                own.joined,
             )
-        return found
+            for own, name in session.execute(query)
+        ]
 
     return db.read(work)
 
@@ -82,7 +77,8 @@ def set_standing(
 ) -> None:
     """Pause a rater in a campaign, or let one go on who was paused or failed the test.
 
-    Gold items that were failed before count no more. What the rater holds may be finished.
+    Gold items that were failed before count no more. What the rater holds can be finished while nobody else
+    is given it.
 
     Raises:
         NotFound: there is no such campaign or rater.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from feedback_ui.database import Database
@@ -112,18 +112,35 @@ def gold_outcomes(
     session: Session, campaign_id: UUID, rater_id: UUID, since: int = 0
 ) -> list[tuple[int, bool | None]]:
     """Number and outcome of a rater's judgements of gold items that count, latest first; None is a skip."""
+    found = _on_gold(session, campaign_id, Assignment.rater_id == rater_id, Judgement.number > since)
+    return [(number, outcome) for _, number, outcome in found]
+
+
+def gold_tallies(session: Session, campaign_id: UUID) -> dict[UUID, tuple[int, int]]:
+    """How many gold items each rater has judged, and how many of them rightly."""
+    tallies: dict[UUID, tuple[int, int]] = {}
+    for rater_id, _, outcome in _on_gold(session, campaign_id):
+        if outcome is not None:
+            judged, right = tallies.get(rater_id, (0, 0))
+            tallies[rater_id] = (judged + 1, right + outcome)
+    return tallies
+
+
+def _on_gold(
+    session: Session, campaign_id: UUID, *where: ColumnElement[bool]
+) -> list[tuple[UUID, int, bool | None]]:
+    columns = (Assignment.rater_id, Judgement.number, Judgement.action, Judgement.content, GoldKey.expected)
     query = (
-        select(Judgement.number, Judgement.action, Judgement.content, GoldKey.expected)
+        select(*columns)
         .join(Assignment, Assignment.id == Judgement.assignment_id)
         .join(GoldKey, GoldKey.item_id == Assignment.item_id)
-        .where(Assignment.campaign_id == campaign_id, Assignment.rater_id == rater_id)
+        .where(Assignment.campaign_id == campaign_id, ~Assignment.adjudicates, *where)
         .where(Judgement.revision == Assignment.revision, Judgement.action != "withdraw")
-        .where(Judgement.number > since, ~Assignment.adjudicates)
         .order_by(Judgement.number.desc())
     )
     return [
-        (number, is_right(content, expected) if action == "judge" else None)
-        for number, action, content, expected in session.execute(query)
+        (rater_id, number, is_right(content, expected) if action == "judge" else None)
+        for rater_id, number, action, content, expected in session.execute(query)
     ]
 
 

@@ -171,14 +171,15 @@ def test_a_pause_counts_from_after_the_test(db: Database) -> None:
 
 
 def test_a_manager_pauses_a_rater_in_one_campaign_alone(db: Database) -> None:
-    name, other = campaign(db, 3), campaign(db, 3, name="other")
+    name, other = campaign(db, 1), campaign(db, 3, name="other")
     a = rater(db, "a")
     turn = next_turn(db, a, name)
     set_standing(db, OPERATOR, name, "a", "paused")
     assert next_turn(db, a, name) == Turn(None, "paused")
     assert next_turn(db, a, other).state == "open"
-    answer(db, a, turn)  # what was shown before the pause may be finished
-    assert next_turn(db, rater(db, "b"), name).task is not None
+    assert next_turn(db, rater(db, "b"), name).task is not None  # what a held is offered to others
+    with pytest.raises(Conflict, match="longer than its lease"):
+        answer(db, a, turn)
     chat = create_campaign(db, OPERATOR, "talk", Form(kind="chat"))
     set_standing(db, OPERATOR, chat, "a", "paused")
     assert next_turn(db, a, "talk").state == "paused"
