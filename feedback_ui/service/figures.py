@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -21,9 +21,8 @@ from feedback_ui.service.quality import Quality, quality_of, rater_names, votes_
 
 @dataclass(frozen=True)
 class Figures:
-    """A campaign's figures as of the judgement of this number; `quality` is None where there is none."""
+    """A campaign's figures; `quality` is None where there is none."""
 
-    last_number: int
     form: Form
     quality: Quality | None
     pace: Pace
@@ -32,11 +31,16 @@ class Figures:
 
 @dataclass(frozen=True)
 class State:
-    """What the figures of a campaign follow from. An erasure changes names, and may take judgements away."""
+    """What the figures of a campaign follow from: the last number and the count of what raters and of what
+    managers wrote, and how often somebody was erased, which changes names and may take judgements away."""
 
-    last_number: int
-    judgements: int
+    rated: tuple[int, int]
+    settled: tuple[int, int]
     erasures: int
+
+    def same_votes(self, other: "State") -> bool:
+        """Whether raters have said the same in both."""
+        return (self.rated, self.erasures) == (other.rated, other.erasures)
 
 
 class FigureCache:
@@ -59,7 +63,7 @@ class FigureCache:
             campaign_id, state = self._db.read(lambda session: _state(session, campaign))
             kept = self._kept.get(campaign_id)
             if kept is None or kept[0] != state:
-                kept = self._db.read(lambda session: _read(session, campaign_id)).worked_out()
+                kept = self._db.read(lambda session: _read(session, campaign_id)).worked_out(kept)
                 self._kept[campaign_id] = kept
             self._kept.move_to_end(campaign_id)
             while len(self._kept) > self._most:
@@ -74,28 +78,27 @@ class _Reading:
     said: list[Said]
     names: dict[str, str]
 
-    def worked_out(self) -> tuple[State, Figures]:
+    def worked_out(self, before: tuple[State, Figures] | None) -> tuple[State, Figures]:
+        """The figures of this state; those of the raters are taken from before where they are the same."""
+        disputes = tuple(disputes_of(self.form, self.said))
+        if before is not None and self.state.same_votes(before[0]):
+            return self.state, replace(before[1], disputes=disputes)
         judged = votes_of(self.said)
-        figures = Figures(
-            self.state.last_number,
-            self.form,
-            quality_of(self.form.kind, judged, self.names),
-            pace(judged, self.names),
-            tuple(disputes_of(self.form, self.said)),
-        )
-        return self.state, figures
+        quality = quality_of(self.form.kind, judged, self.names)
+        return self.state, Figures(self.form, quality, pace(judged, self.names), disputes)
 
 
 def _state(session: Session, campaign: UUID | str) -> tuple[UUID, State]:
     row = campaign_named(session, campaign)
     query = (
-        select(func.max(Judgement.number), func.count())
+        select(Assignment.adjudicates, func.max(Judgement.number), func.count())
         .join(Assignment, Assignment.id == Judgement.assignment_id)
         .where(Assignment.campaign_id == row.id)
+        .group_by(Assignment.adjudicates)
     )
-    last, judgements = session.execute(query).one()
-    erasures = session.scalar(select(func.count()).where(Audit.action == "erase"))
-    return row.id, State(last or 0, judgements, erasures or 0)
+    found = {settles: (last, count) for settles, last, count in session.execute(query)}
+    erasures = session.scalar(select(func.count()).where(Audit.action == "erase")) or 0
+    return row.id, State(found.get(False, (0, 0)), found.get(True, (0, 0)), erasures)
 
 
 def _read(session: Session, campaign_id: UUID) -> _Reading:

@@ -25,7 +25,10 @@ STATUSES: tuple[CampaignStatus, ...] = get_args(CampaignStatus)
 
 
 class CampaignsPart:
-    """The tab with all campaigns. `after` are parts that a new status or a new campaign changes."""
+    """The tab with all campaigns. `after` are parts that a new status changes.
+
+    `chosen` holds what can be edited of the chosen campaign; `created` is Gradio's event of a new one.
+    """
 
     def __init__(self, board: Board, after: Sequence[Part]) -> None:
         self._board = board
@@ -47,11 +50,11 @@ class CampaignsPart:
                 elem_id="guidelines",
             )
             save = board.make(gr.Button, {"value": "campaigns.save_guidelines"}, elem_id="save-guidelines")
-        self.part = Part([self._table, self._guidelines], self._show)
-        shown = Part([self._table], lambda ask: self._show(ask)[:1])
+        self.part = Part([self._table], self._show)
+        self.chosen = Part([self._guidelines], self._newest_guidelines)
         for status, button in buttons.items():
-            board.on(button.click, partial(self._set_status, status), [], [], [shown, *after])
-        board.on(save.click, self._save_guidelines, [self._guidelines], [], [self.part])
+            board.on(button.click, partial(self._set_status, status), [], [], [self.part, *after])
+        board.on(save.click, self._save_guidelines, [self._guidelines], [], [self.chosen])
         with board.make(gr.Accordion, {"label": "campaigns.new"}, open=False):
             new = _NewCampaign(board)
         self.created = board.on(new.create.click, self._create, new.inputs, [new.name, board.campaign], [])
@@ -71,14 +74,14 @@ class CampaignsPart:
             if one.name in kinds
         ]
         heads = [words(f"campaigns.{name}") for name in ("name", "kind", "status", "judgements", "items")]
-        return [gr.update(value={"headers": heads, "data": rows}), self._newest_guidelines(ask)]
+        return [gr.update(value={"headers": heads, "data": rows})]
 
-    def _newest_guidelines(self, ask: Ask) -> Any:
+    def _newest_guidelines(self, ask: Ask) -> list[Any]:
         if ask.campaign is None:
-            return gr.update(value="", info=ask.words("campaigns.guidelines_info"))
+            return [gr.update(value="", info=ask.words("campaigns.guidelines_info"))]
         found = campaign_info(self._board.db, ask.actor, ask.campaign)
         info = ask.words("campaigns.guidelines_version", version=found.guideline_version)
-        return gr.update(value=found.guidelines, info=info)
+        return [gr.update(value=found.guidelines, info=info)]
 
     def _set_status(self, status: CampaignStatus, ask: Ask) -> list[Any]:
         set_status(self._board.db, ask.actor, ask.chosen, status)

@@ -26,7 +26,10 @@ FORMATS = ("csv", "parquet", "datasets")
 
 
 class DataPart:
-    """The tab for import and export. `imported` is Gradio's event of an import."""
+    """The tab for import and export.
+
+    `chosen` holds what came of the last export and import; `imported` is Gradio's event of an import.
+    """
 
     def __init__(self, board: Board) -> None:
         self._board = board
@@ -64,10 +67,10 @@ class DataPart:
             )
             add = board.make(gr.Button, {"value": "import.do"}, variant="primary", elem_id="import")
             self._came_to = gr.HTML(elem_classes="board", elem_id="imported", padding=False)
-        self.part = Part([self._taken, self._made], self._show)
+        self.part = Part([self._taken], self._show)
+        self.chosen = Part([self._made, self._came_to], self._emptied)
         self.imported = board.on(add.click, self._import, [file], [file, self._came_to])
-        taken = Part([self._taken], lambda ask: self._show(ask)[:1])
-        board.on(make.click, self._export, [aggregate, formats], [self._made], [taken])
+        board.on(make.click, self._export, [aggregate, formats], [self._made], [self.part])
 
     def _show(self, ask: Ask) -> list[Any]:
         words = ask.words
@@ -77,13 +80,17 @@ class DataPart:
             for one in found
         ]
         heads = [words(f"export.{name}") for name in ("when", "judgements", "hash", "name")]
-        return [gr.update(value={"headers": heads, "data": rows}), gr.update(value=None, visible=False)]
+        return [gr.update(value={"headers": heads, "data": rows})]
+
+    def _emptied(self, ask: Ask) -> list[Any]:
+        return [gr.update(value=None, visible=False), ""]
 
     def _import(self, ask: Ask, path: str | None) -> list[Any]:
         if not path:
             raise InvalidFeedback(ask.words("import.choose"))
+        campaign = ask.chosen
         try:
-            found = import_file(self._board.db, ask.actor, ask.chosen, Path(path))
+            found = import_file(self._board.db, ask.actor, campaign, Path(path))
         finally:
             Path(path).unlink(missing_ok=True)  # what was uploaded is in the store, or of no use
         said = ask.words("import.done", items=found.items, known=found.known)

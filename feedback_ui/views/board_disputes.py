@@ -36,9 +36,9 @@ class Looked:
 
 
 class DisputesPart:
-    """The tab in which disputes are settled."""
+    """The tab in which disputes are settled. `changed` are parts that a verdict changes."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, changed: Sequence[Part]) -> None:
         self._board = board
         self._looked = gr.State(Looked())
         self._shown = gr.HTML(elem_classes="board", elem_id="dispute", padding=False)
@@ -84,7 +84,7 @@ class DisputesPart:
         board.on(
             after.click, lambda ask, looked: ["", *self._at(ask, looked.place + 1)], [self._looked], seen
         )
-        board.on(settle.click, self._settle, [self._looked, *self._given], seen)
+        board.on(settle.click, self._settle, [self._looked, *self._given], seen, changed)
 
     def _at(self, ask: Ask, place: int) -> list[Any]:
         """The dispute at a place, from the first or last where it is beyond."""

@@ -59,9 +59,10 @@ class PeoplePart:
             typed = board.make(gr.Textbox, {"label": "people.type_name"}, elem_id="erase-name")
             erase = board.make(gr.Button, {"value": "people.erase"}, variant="stop", elem_id="erase")
         crowd = _CrowdPart(board, self._person)
-        self.part = Part([self._table, self._person, self._link], self._show)
+        self.part = Part([self._table, self._person], self._show)
         self.crowd = crowd.part
-        shown = [Part([self._table, self._person], lambda ask: self._show(ask)[:2])]
+        self.crowd_chosen = crowd.chosen
+        shown = [self.part]
         board.on(add.click, self._add, [name, role], [name, self._link], shown)
         board.on(again.click, self._invite, [self._person], [self._link])
         board.on(shut.click, self._disable, [self._person], [], shown)
@@ -79,7 +80,6 @@ class PeoplePart:
         return [
             gr.update(value={"headers": heads, "data": rows}),
             gr.update(choices=choices, value=None),
-            gr.update(value="", visible=False),
         ]
 
     def _add(self, ask: Ask, name: str, role: str) -> list[Any]:
@@ -135,6 +135,7 @@ class _CrowdPart:
                 pause = board.make(gr.Button, {"value": "crowd.pause"})
                 resume = board.make(gr.Button, {"value": "crowd.resume"})
         self.part = Part([table], self._show)
+        self.chosen = Part([link], lambda _: [gr.update(value="", visible=False)])
         board.on(new.click, self._open, [most, days], [link])
         board.on(end.click, self._end, [], [link])
         board.on(pause.click, lambda ask, one: self._stand(ask, one, "paused"), [person], [], [self.part])

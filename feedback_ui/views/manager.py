@@ -1,6 +1,6 @@
 """The manager's board: how a campaign goes, whether its judgements can be trusted, and what to do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +63,7 @@ def manager_page(db: Database, actor_of: Callable[[gr.Request], Actor]) -> gr.Bl
         refused = gr.HTML(visible=False, elem_classes="board", padding=False)
         with gr.Column() as content:
             header = _Header(board)
-            quick_parts, slow_parts, changed = _tabs(board)
-        quick, quick_outputs = board.showing(*quick_parts)
-        slow, slow_outputs = board.showing(*slow_parts)
+            tabs = _Tabs(board)
         opened = page.load(
             _opening(board),
             None,
@@ -73,15 +71,21 @@ def manager_page(db: Database, actor_of: Callable[[gr.Request], Actor]) -> gr.Bl
             api_visibility="private",
         )
         page.load(None, None, None, js=_SHADE)
-        for event in (
-            opened.then,
-            *(one.then for one in changed),
-            board.campaign.input,
-            header.refresh.click,
-        ):
-            first = event(quick, [board.campaign], quick_outputs, api_visibility="private")
-            first.then(slow, [board.campaign], slow_outputs, api_visibility="private")
+        chosen = (opened.then, board.campaign.input, tabs.campaigns.created.then)
+        _show(board, chosen, [*tabs.quick, *tabs.chosen], tabs.slow)
+        _show(board, (header.refresh.click, tabs.data.imported.then), tabs.quick, tabs.slow)
     return page
+
+
+def _show(
+    board: Board, events: Sequence[Callable[..., Any]], quick: Sequence[Part], slow: Sequence[Part]
+) -> None:
+    """Have events show parts of the chosen campaign: first what is there at once, then the figures."""
+    at_once, at_once_outputs = board.showing(*quick)
+    figures, figures_outputs = board.showing(*slow)
+    for event in events:
+        first = event(at_once, [board.campaign], at_once_outputs, api_visibility="private")
+        first.then(figures, [board.campaign], figures_outputs, api_visibility="private")
 
 
 class _Header:
@@ -113,31 +117,33 @@ class _Header:
         leave.click(None, None, None, js=_SIGN_OUT)
 
 
-def _tabs(board: Board) -> tuple[list[Part], list[Part], list[Any]]:
-    """The tabs: parts to show at once, parts whose figures take a moment, events that change all of them."""
-    with gr.Tabs():
-        with board.make(gr.Tab, {"label": "tab.progress"}, id="progress"):
-            progress = ProgressPart(board)
-        with board.make(gr.Tab, {"label": "tab.trust"}, id="trust"):
-            trust = TrustPart(board)
-        with board.make(gr.Tab, {"label": "tab.models"}, id="models"):
-            models = ModelsPart(board)
-        with board.make(gr.Tab, {"label": "tab.disputes"}, id="disputes"):
-            disputes = DisputesPart(board)
-        with board.make(gr.Tab, {"label": "tab.campaigns"}, id="campaigns"):
-            campaigns = CampaignsPart(board, [progress.overview])
-        with board.make(gr.Tab, {"label": "tab.data"}, id="data"):
-            data = DataPart(board)
-        with board.make(gr.Tab, {"label": "tab.people"}, id="people"):
-            people = PeoplePart(board)
-        with board.make(gr.Tab, {"label": "tab.log"}, id="log"):
-            log = LogPart(board)
-    quick = [progress.overview, campaigns.part, data.part, people.part, people.crowd, log.part]
-    return (
-        quick,
-        [progress.judging, trust.part, models.part, disputes.part],
-        [campaigns.created, data.imported],
-    )
+class _Tabs:
+    """The tabs. `quick` are parts to show at once, `slow` parts whose figures take a moment; `chosen` parts
+    hold what was typed or made for a campaign, and are shown when another is chosen."""
+
+    def __init__(self, board: Board) -> None:
+        with gr.Tabs():
+            with board.make(gr.Tab, {"label": "tab.progress"}, id="progress"):
+                progress = ProgressPart(board)
+            with board.make(gr.Tab, {"label": "tab.trust"}, id="trust"):
+                trust = TrustPart(board)
+            with board.make(gr.Tab, {"label": "tab.models"}, id="models"):
+                models = ModelsPart(board)
+            with board.make(gr.Tab, {"label": "tab.disputes"}, id="disputes"):
+                disputes = DisputesPart(board, [progress.judging])
+            with board.make(gr.Tab, {"label": "tab.campaigns"}, id="campaigns"):
+                self.campaigns = CampaignsPart(board, [progress.overview])
+            with board.make(gr.Tab, {"label": "tab.data"}, id="data"):
+                self.data = DataPart(board)
+            with board.make(gr.Tab, {"label": "tab.people"}, id="people"):
+                people = PeoplePart(board)
+            with board.make(gr.Tab, {"label": "tab.log"}, id="log"):
+                log = LogPart(board)
+        self.quick = [
+            progress.overview, self.campaigns.part, self.data.part, people.part, people.crowd, log.part
+        ]  # fmt: skip
+        self.slow = [progress.judging, trust.part, models.part, disputes.part]
+        self.chosen = [self.campaigns.chosen, self.data.chosen, people.crowd_chosen]
 
 
 def _opening(board: Board) -> Callable[[gr.Request], list[Any]]:

@@ -42,12 +42,7 @@ class Page:
 
     def handler(self, element: str, event: str = "click") -> Callable[..., list[Any]]:
         """The function that an element's event runs."""
-        return next(
-            function.fn
-            for function in self.blocks.fns.values()
-            for target, name in function.targets
-            if name == event and function.fn and self.blocks.blocks[target].elem_id == element
-        )
+        return self.blocks.fns[self.id_of_event(element, event)].fn
 
     def opened(self) -> list[Any]:
         """What the page's opening gives."""
@@ -83,13 +78,19 @@ class Page:
         return str(own)
 
     def _showing(self) -> list[Callable[..., list[Any]]]:
-        refresh = self.handler("refresh")
-        chained = [
-            function.fn
-            for function in self.blocks.fns.values()
-            if function.fn and function.trigger_after is not None and function.fn.__name__ == "run"
-        ]
-        return [refresh, next(one for one in chained if one is not refresh)]
+        """What is run when a campaign is chosen: first what is there at once, then the figures."""
+        events = {own: function for own, function in self.blocks.fns.items() if function.fn}
+        chosen = self.id_of_event("campaign", "input")
+        return [events[chosen].fn, next(one.fn for one in events.values() if one.trigger_after == chosen)]
+
+    def id_of_event(self, element: str, event: str) -> int:
+        """By which Gradio knows the function of an element's event."""
+        return next(
+            own
+            for own, function in self.blocks.fns.items()
+            for target, name in function.targets
+            if name == event and function.fn and self.blocks.blocks[target].elem_id == element
+        )
 
 
 def manager(db: Database, name: str = "boss") -> Page:

@@ -158,7 +158,7 @@ def test_pause_open_and_close(db: Database) -> None:
 def test_guidelines_get_a_version(db: Database) -> None:
     name = campaign(db, 1)
     page = manager(db)
-    _, box = page.press("save-guidelines", name, "Be **kind**.")
+    (box,) = page.press("save-guidelines", name, "Be **kind**.")
     assert (campaign_info(db, OPERATOR, name).guideline_version, box["value"]) == (2, "Be **kind**.")
     assert "Version 2" in box["info"]
 
