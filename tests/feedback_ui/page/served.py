@@ -10,7 +10,6 @@ from unittest.mock import patch
 
 import uvicorn
 from fastapi import FastAPI
-from people import campaign
 from sqlalchemy import text
 from starlette.responses import HTMLResponse
 
@@ -20,7 +19,8 @@ from feedback_ui.app.settings import Settings
 from feedback_ui.database import Database, open_database
 from feedback_ui.form import Form
 from feedback_ui.service.access import OPERATOR
-from feedback_ui.service.campaigns import campaign_info
+from feedback_ui.service.campaigns import create_campaign
+from feedback_ui.service.importing import import_rows
 
 SCALES = ({"name": "helpful"}, {"name": "honest", "low": 0, "high": 3})
 # One form of each kind; names are those of the kinds.
@@ -55,7 +55,8 @@ def rows(kind: str, count: int) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-_PLAIN = """<!doctype html><html><link rel="icon" href="data:,"><body style="margin: 0">
+_PLAIN = """<!doctype html><html><meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,"><body style="margin: 0">
 <div id="rater"></div><script type="module">
 import { start } from "/static/rater.js";
 start(document.querySelector("#rater"));
@@ -121,14 +122,16 @@ class Served:
         kind: str = "compare",
         items: int = 3,
         *,
+        name: str | None = None,
         form: Form | None = None,
-        given: Any = None,
+        given: list[dict[str, Any]] | None = None,
         **more: Any,
     ) -> str:
-        """The address of a new campaign."""
+        """The address of a new campaign, of usual items or of those given; `more` as for create_campaign."""
         made = rows(kind, items) if given is None else [(f"rows:{n}", row) for n, row in enumerate(given)]
-        name = campaign(self.db, name=more.pop("name", kind), form=form or form_of(kind), rows=made, **more)
-        return f"{self.url}/?campaign={campaign_info(self.db, OPERATOR, name).id}"
+        own = create_campaign(self.db, OPERATOR, name or kind, form or form_of(kind), **more)
+        assert not import_rows(self.db, OPERATOR, own, made).problems
+        return f"{self.url}/?campaign={own}"
 
     def judgements(self) -> list[dict[str, Any]]:
         """All that was ever written: action and content, ids of answers as texts."""

@@ -4,10 +4,11 @@ The fixture `open_page` holds that no script fails, no dialog opens, and no requ
 """
 
 import re
+import socket
 from typing import Any
 
 import pytest
-from hostile import HOSTILE, OUTSIDE, Hostile
+from hostile import HOSTILE, Hostile
 from raters import ended, press, question
 from served import form_of
 
@@ -127,7 +128,7 @@ def test_names_of_campaigns_questions_and_guidelines(site, open_page) -> None:
         press(page, *(["Escape"] if page.locator("dialog").count() else []))
         page.goto(f"{site.url}/")
         page.locator(".campaigns button").nth(sorted_names(page).index(one.text.strip())).click()
-        page.locator(".top h1").wait_for()
+        page.locator(".tool[title='Guidelines (G)']").wait_for()
         assert texts(page, ".top h1") == [one.text.strip()]
         press(page, "g")
         page.get_by_role("dialog").wait_for()
@@ -166,6 +167,7 @@ def test_names_of_scales_and_of_the_rater(serve, open_page) -> None:
 
 def test_the_policy_of_the_page_lets_nothing_out_even_if_text_were_run(whole_site, open_page) -> None:
     """The second wall: what a text would do if it did become a part of the page."""
+    elsewhere = socket.create_server(("127.0.0.1", 0))
     page = open_page(whole_site.campaign("thumb", 1), expect_errors=True)
     question(page)
     out = page.evaluate(
@@ -183,6 +185,9 @@ def test_the_policy_of_the_page_lets_nothing_out_even_if_text_were_run(whole_sit
           tried.script = await loads("script", "src");
           return tried;
         }""",
-        OUTSIDE,
+        f"http://127.0.0.1:{elsewhere.getsockname()[1]}",
     )
     assert out == {"fetch": "refused", "picture": "refused", "script": "refused"}
+    elsewhere.setblocking(False)
+    with elsewhere, pytest.raises(BlockingIOError):
+        elsewhere.accept()  # nobody has come

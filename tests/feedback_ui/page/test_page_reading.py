@@ -169,6 +169,7 @@ def test_everything_that_can_be_reached_has_a_name_and_shows_the_focus(site, ope
     for kind in _KINDS:
         page.goto(site.campaign(kind, 1))
         question(page)
+        page.locator(".top button").first.focus()
         names: list[str] = []
         for _ in range(60):
             page.keyboard.press("Tab")
@@ -181,7 +182,7 @@ def test_everything_that_can_be_reached_has_a_name_and_shows_the_focus(site, ope
             assert not hidden, f"{kind}: {name} has the focus below the dock"
             names.append(name)
         assert "Next" in names[-1], kind  # the order is that of the page
-        assert names.index(next(name for name in names if "Skip" in name)) > names.index("Guidelines")
+        assert names.index(next(name for name in names if "Skip" in name)) > names.index("Last judgements")
         assert page.locator("h1, h2, h3").first.evaluate("one => one.tagName") == "H1"
 
 
