@@ -198,8 +198,8 @@ def test_an_export_is_a_zip_of_the_snapshot(db: Database, contested: str) -> Non
         manifest = json.loads(packed.read("pairs-1-majority/manifest.json"))
     assert "pairs-1-majority/preferences.jsonl" in names
     assert "pairs-1-majority/csv/preferences.csv" in names
-    assert "pairs-1-majority/parquet/preferences.parquet" in names
-    assert "pairs-1-majority/datasets/preferences/dataset_info.json" in names
+    assert "pairs-1-majority/parquet/judgements.parquet" in names
+    assert "pairs-1-majority/datasets/judgements/dataset_info.json" in names
     assert (manifest["aggregate"], manifest["counts"]["judgements"]) == ("majority", 4)
     assert taken["value"]["data"][0][1:3] == ["4", manifest["sha256"][:16]]
     second = page.press("export", contested, "raw", [])[0]["value"]
