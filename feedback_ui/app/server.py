@@ -1,5 +1,6 @@
 """Runs the server until it is told to stop."""
 
+import gc
 import logging
 import signal
 import socket
@@ -83,5 +84,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # what is there now stays: no collection looks at Gradio's million objects again
         if not self.should_exit:
             self._ready()

@@ -1,7 +1,6 @@
 """What pages load: our scripts, styles and words, and beside them Gradio's fonts and pictures."""
 
 from importlib.util import find_spec
-from os import PathLike
 from pathlib import Path
 
 from starlette.staticfiles import StaticFiles
@@ -18,8 +17,7 @@ def static_files() -> StaticFiles:
     assert gradio is not None
     assert gradio.origin is not None
     below = Path(gradio.origin).parent / "templates" / "frontend" / "static"
-    folders: list[PathLike[str]] = [_HERE / "static", pages.FOLDER, below]
-    files.all_directories = [*folders]
+    files.all_directories += [pages.FOLDER, below]
     return files
 
 
