@@ -137,8 +137,11 @@ class _Tabs:
                 self.data = DataPart(board)
             with board.make(gr.Tab, {"label": "tab.people"}, id="people"):
                 people = PeoplePart(board)
-            with board.make(gr.Tab, {"label": "tab.log"}, id="log"):
+            log_tab = board.make(gr.Tab, {"label": "tab.log"}, id="log")
+            with log_tab:
                 log = LogPart(board)
+        show_log, log_outputs = board.showing(log.part)
+        log_tab.select(show_log, [board.campaign], log_outputs, api_visibility="private")
         self.quick = [
             progress.overview, self.campaigns.part, self.data.part, people.part, people.crowd, log.part
         ]  # fmt: skip
