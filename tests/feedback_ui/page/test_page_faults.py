@@ -72,6 +72,7 @@ def test_an_answer_that_is_lost_on_its_way_counts_once(site, open_page) -> None:
     assert len(site.judgements()) == 1
     page.unroute_all()
     question(page, "Question 1?")
+    assert page.locator(".notice").is_hidden()  # the same click, and not one that comes too late
     press(page, "2")
     question(page, "Question 2?")
     assert [one["thumb"] for one in site.judgements()] == [True, False]
@@ -114,9 +115,16 @@ def test_an_edit_survives_a_reload_in_its_middle_and_another_machine(site, open_
 def test_typing_up_to_the_moment_of_a_reload_is_kept(site, open_page) -> None:
     page = open_page(site.campaign("write", 1))
     question(page)
+    page.evaluate(  # the server is not told, not even as the page goes away
+        """() => {
+          const send = window.fetch;
+          window.fetch = (path, ...more) =>
+            path.endsWith("/draft") ? Promise.reject(new TypeError("cut")) : send(path, ...more);
+        }"""
+    )
     press(page, "i")
     page.keyboard.type("不要丢失 a word")
-    page.reload()  # before the server was told
+    page.reload()
     question(page)
     assert page.get_by_label("Your answer").input_value() == "不要丢失 a word"
 
