@@ -85,27 +85,6 @@ def my_task(db: Database, actor: Actor, assignment_id: UUID) -> OwnTask:
     return db.read(work)
 
 
-def my_own(db: Database, actor: Actor, assignment_id: UUID) -> tuple[Task, dict[str, Any] | None]:
-    """One of the rater's own items as it was shown, and what was said of it; None where nothing counts.
-
-    Raises:
-        NotFound: it is not among the actor's.
-    """
-
-    def work(session: Session) -> tuple[Task, dict[str, Any] | None]:
-        assignment = own_assignment(session, actor, assignment_id)
-        campaign = session.get_one(Campaign, assignment.campaign_id)
-        said = session.scalar(
-            select(Judgement)
-            .where(Judgement.assignment_id == assignment.id, Judgement.revision == assignment.revision)
-            .where(Judgement.action != "withdraw")
-        )
-        given = as_shown(said.content, assignment.shown) if said is not None else None
-        return task_of(session, campaign, assignment), given
-
-    return db.read(work)
-
-
 def as_shown(content: dict[str, Any], shown: list[str]) -> dict[str, Any]:
     """Stored content in terms of what was shown: the inverse of `Form.resolve`, with places for ids."""
     place = {own: at for at, own in enumerate(shown)}

@@ -14,7 +14,7 @@ from feedback_ui.exchange import Layout
 from feedback_ui.form import Form
 from feedback_ui.schema import Base, Item, Judgement
 from feedback_ui.service.access import OPERATOR
-from feedback_ui.service.accounts import sign_in
+from feedback_ui.service.accounts import accept_invitation, invite, sign_in
 from feedback_ui.service.claims import next_task
 from feedback_ui.service.importing import import_file, import_rows
 from feedback_ui.service.judgements import submit
@@ -115,23 +115,21 @@ def test_json_min_joins_the_annotations_of_a_task(db: Database, tmp_path: Path) 
 
 
 def test_what_was_said_may_stand_in_rows_of_ours_with_the_answers_exchanged(db: Database, tmp_path) -> None:
-    name = campaign(db, 1, raters_per_item=5)
-    ((place, row),) = pairs(1)
-    turned = {
-        **row,
-        "responses": row["responses"][::-1],
-        "judgements": [
-            {"rater": "x", "given": {"strength": 3}, "created": "2024-01-01T00:00:00", "active_s": 2},
-            {"rater": "y", "given": {"both_bad": True}},
-            {"rater": "z", "given": {"thumb": True}},
-        ],
-    }
-    found = import_rows(db, OPERATOR, name, [(place, turned)])
-    assert (found.items, found.known, found.judgements) == (0, 1, 2)
-    (problem,) = found.problems
-    assert "what z said cannot be used: this campaign does not ask for thumb" in problem.reason
-    (row,) = preferences(db, name, tmp_path / "out")
-    assert (row["chosen"], row["margin"]) == ("good 0", 1)
+    name = campaign(db, 8, raters_per_item=5)
+    said = [
+        {"rater": "x", "given": {"strength": 3}, "created": "2024-01-01T00:00:00", "active_s": 2},
+        {"rater": "y", "given": {"both_bad": True}},
+        {"rater": "z", "given": {"thumb": True}},
+    ]
+    rows = [
+        (place, {**row, "responses": row["responses"][::-1], "judgements": said}) for place, row in pairs(8)
+    ]
+    found = import_rows(db, OPERATOR, name, rows)
+    assert (found.items, found.known, found.judgements) == (0, 8, 16)
+    problem = "what z said cannot be used: this campaign does not ask for thumb"
+    assert [problem in one.reason for one in found.problems] == [True] * 8
+    told = [(row["chosen"], row["margin"]) for row in preferences(db, name, tmp_path / "out")]
+    assert told == [(f"good {number}", 1) for number in range(8)]
 
 
 def test_a_reason_that_was_not_asked_for_there_is_not_missing_here(db: Database) -> None:
@@ -146,6 +144,8 @@ def test_imported_raters_cannot_sign_in_and_their_items_keep_their_order(db: Dat
     assert imported.startswith("imported-")
     with pytest.raises(NotAllowed):
         sign_in(db, imported, "a long password")
+    with pytest.raises(NotAllowed):
+        accept_invitation(db, invite(db, OPERATOR, imported), "a long password")
     assert db.read(lambda s: s.scalars(select(Item.place).order_by(Item.place)).all()) == [0, 1, 2]
 
 

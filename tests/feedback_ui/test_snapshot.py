@@ -274,6 +274,7 @@ def test_a_manager_settles_a_dispute(db: Database, tmp_path) -> None:
         snapshot(db, name, tmp_path / aggregate, aggregate=aggregate)
         rows = lines(tmp_path / aggregate / "preferences.jsonl")
         assert rows[0]["chosen"] == "bad 0"
+        assert rows[0]["probability"] == 1  # by Dawid-Skene too, whatever the raters' votes say
         assert rows[0]["votes"] == 1
     with pytest.raises(NotAllowed):
         adjudicate(db, rater(db, "c"), dispute.item_id, {"strength": 3}, key="k")
