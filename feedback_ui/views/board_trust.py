@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from feedback_ui.service.quality import Quality
+from feedback_ui.views.board_alerts import HARDLY_ABOVE_CHANCE
 from feedback_ui.views.board_context import Ask, Board, Part
 from feedback_ui.views.board_html import decimal, intervals, notice, panels, percent, section
 from feedback_ui.views.board_words import Words
@@ -81,7 +82,7 @@ def _skills(words: Words, skills: Mapping[str, Interval], raters: Mapping[str, R
             rater,
             skills[rater],
             _counted(skills[rater], raters[rater].num_judgements if rater in raters else 0),
-            skills[rater].high < 0.6,
+            skills[rater].high < HARDLY_ABOVE_CHANCE,
         )
         for rater in order
     ]
