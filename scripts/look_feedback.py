@@ -48,13 +48,14 @@ def main(arguments: list[str] | None = None) -> int:
     views = [name for name in VIEWS if not options.only or name in options.only.split(",")]
     problems: list[str] = []
     taken = 0
-    with serving() as (url, addresses), sync_playwright() as browsers:
+    with sync_playwright() as browsers:
         browser = browsers.chromium.launch(executable_path=options.chromium, args=["--no-sandbox"])
         for setting in itertools.product(WIDTHS, ("light", "dark"), ("en", "zh")):
             name = "-".join(map(str, setting))
             if options.settings and name not in options.settings.split(","):
                 continue
-            problems += _pictures(browser, url, addresses, setting, views, options.out)
+            with serving() as (url, addresses):  # a store of its own: drafts are kept
+                problems += _pictures(browser, url, addresses, setting, views, options.out)
             taken += len(views)
         browser.close()
     print(
@@ -161,8 +162,6 @@ def _composing(page: Page) -> None:
 # Each view: the campaign's kind, or a path; what is done there before the picture is taken.
 VIEWS: dict[str, tuple[str, Act]] = {
     "compare": ("compare", _ready),
-    "compare-chosen": ("compare", _pressed("2")),
-    "compare-extras": ("compare", _extras),
     "rank": ("rank", _pressed("b", "a", "=", "d")),
     "rate": ("rate", _pressed("4", "5", "3")),
     "score": ("score", _ready),
@@ -173,9 +172,11 @@ VIEWS: dict[str, tuple[str, Act]] = {
     "past": ("past", _judged),
     "keys": ("compare", _pressed("?")),
     "skip": ("compare", _pressed("s")),
-    "offline": ("compare", _cut_off),
+    "offline": ("past", _cut_off),
     "finished": ("finished", _ended),
     "choice": ("/", _ended),
+    "compare-chosen": ("compare", _pressed("2")),
+    "compare-extras": ("compare", _extras),
 }
 
 

@@ -76,9 +76,7 @@ export class Page {
     await this.load();
   }
 
-  async load() {
-    this.show(await this.ask(() => get(`campaigns/${this.campaign.id}/task`)));
-  }
+  load = async () => this.show(await this.ask(() => get(`campaigns/${this.campaign.id}/task`)));
 
   /* Shows what the server gave: an item, or why there is none. */
   async show(turn, { quiet = false } = {}) {
@@ -294,9 +292,8 @@ export class Page {
 
   /* Nothing can be shown, such as for a campaign that is not there. */
   broken(error) {
-    this.campaign = this.turn = this.item = this.talking = null;
     if (!(error instanceof Refused)) throw error;
-    if (this.me && this.campaigns) this.draw();
+    this.choose();
     this.messages.keep(this.words(error));
   }
 }
