@@ -1,8 +1,9 @@
 """The rater's page: a Gradio page that holds one element, drawn by feedback_ui/static/rater.js.
 
-The page is drawn by scripts of our own, and not by Gradio's components, because of what a rater needs: keys,
-drafts, an outbox that survives a network failure, model text that is never anything but text, and the next item
-without a way through an event queue. It holds no data; the scripts ask the JSON API, which knows who asks.
+The page is drawn by scripts of our own, and not by Gradio's components, because of what a rater needs:
+keys, drafts, an outbox that survives a network failure, model text that is never anything but text, and
+the next item without a way through an event queue. It holds no data; the scripts ask the JSON API, which
+knows who asks.
 """
 
 import gradio as gr
