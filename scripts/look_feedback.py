@@ -1,6 +1,6 @@
 """Screenshots of the feedback page: each view at 1280 and 380 pixels, light and dark, in English and Chinese.
 
-`python -m scripts.look_feedback --out /tmp/shots` serves a store of its own with a campaign of each kind,
+`python scripts/look_feedback.py --out /tmp/shots` serves a store of its own with a campaign of each kind,
 writes the pictures, and exits with 1 where a page asks for anything outside of itself, scrolls sideways, or
 fails in its script. `--only compare,rank` and `--settings 1280-light-en` take some of them. It needs
 Playwright and a Chromium: `playwright install chromium`, or `--chromium PATH`.
@@ -20,14 +20,17 @@ from pathlib import Path
 import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from feedback_ui.app.application import create_app
-from feedback_ui.app.settings import Settings
-from feedback_ui.database import Database, open_database
-from feedback_ui.form import Form
-from feedback_ui.service.access import OPERATOR
-from feedback_ui.service.campaigns import campaign_info, create_campaign
-from feedback_ui.service.importing import import_rows
-from scripts.looking.items import FORMS, guidelines, items
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from feedback_ui.app.application import create_app  # noqa: E402
+from feedback_ui.app.settings import Settings  # noqa: E402
+from feedback_ui.database import Database, open_database  # noqa: E402
+from feedback_ui.form import Form  # noqa: E402
+from feedback_ui.service.access import OPERATOR  # noqa: E402
+from feedback_ui.service.campaigns import campaign_info, create_campaign  # noqa: E402
+from feedback_ui.service.importing import import_rows  # noqa: E402
+from scripts.looking.items import FORMS, guidelines, items  # noqa: E402
 
 WIDTHS = (1280, 380)
 WAIT_MS = 180_000
