@@ -76,8 +76,8 @@ def undecided(task: Task, rng: Random) -> str:
 
 
 CORRUPTIONS: tuple[tuple[Corruption, float], ...] = (
-    (wrong_value, 3.0),
-    (wrong_form, 2.0),
+    (wrong_value, 2.0),
+    (wrong_form, 6.0),
     (bare, 2.0),
     (cut_off, 1.5),
     (repeated, 1.5),
