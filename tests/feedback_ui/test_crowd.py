@@ -42,10 +42,10 @@ def take(db: Database, actor: Actor, name: str, *rights: bool) -> list[str]:
     """Judge an item for each value, rightly or wrongly; the states before each, and after the last."""
     states: list[str] = []
     for right in rights:
-        turn = next_turn(db, actor, name)
+        turn = next_turn(db, actor, name, rng=random.Random(0))
         states.append(turn.state)
         answer(db, actor, turn, right=right)
-    return [*states, next_turn(db, actor, name).state]
+    return [*states, next_turn(db, actor, name, rng=random.Random(0)).state]
 
 
 def worker(db: Database, name: str, own: str) -> Actor:

@@ -15,7 +15,7 @@ SFT = {
     "stage__eval_every": 2,
     "stage__save_every": 2,
     "stage__patience": 2,
-    "stage__learning_rate": 3.0,  # so high that the first look stays the best one and patience ends the run
+    "stage__learning_rate": 3.0,  # so high that an early look stays the best one and patience ends the run
 }
 RM = {
     "data__limit": 80,
@@ -61,7 +61,7 @@ def test_sft(tmp_path: Path, tiny_model: Path, kills: int, seed: int, adapter: s
     options = SFT | {"model__path": str(tiny_model), "model__adapter": adapter}
     expected = undisturbed("sft", tmp_path / "whole", options)
     assert kill_often("sft", tmp_path / "killed", options, kills, seed) > 0
-    assert adapter == "lora" or metric_lines(expected)[-1]["step"] == 6
+    assert adapter == "lora" or metric_lines(expected)[-1]["step"] < SFT["stage__max_steps"]  # by patience
     assert_same_runs(newest(tmp_path / "killed", "sft"), expected)
 
 

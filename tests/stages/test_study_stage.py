@@ -20,14 +20,14 @@ from rlhf.runs import Experiment
 from rlhf.runs.show import description, listing
 
 BEFORE = {
-    "data__limit": 160,
+    "data__limit": 320,
     "data__test_fraction": 0.2,
     "stage__batch_size": 8,
     "stage__max_steps": 4,
     "stage__eval_every": 2,
 }
 STUDY = {
-    "data__limit": 160,
+    "data__limit": 320,
     "data__test_fraction": 0.2,
     "stage__fractions": [0.25, 0.5],
     "stage__dpo_batch_size": 16,
@@ -226,7 +226,7 @@ def assert_same_study(one: Path, other: Path) -> None:
 
 
 def test_other_data_than_the_runs_had_is_refused(runs_dir: Path) -> None:
-    with pytest.raises(InputError, match=r"sft-1 .* data\.limit=160, .* data\.limit=150"):
+    with pytest.raises(InputError, match=r"sft-1 .* data\.limit=320, .* data\.limit=150"):
         run_stage("study", runs_dir, STUDY | {"data__limit": 150})
     curve = {"stage__pieces": ["reward-curve"]}
     with pytest.raises(InputError, match=r"rm-1 .* seed=0, .* seed=1"):
@@ -241,7 +241,9 @@ def test_a_plain_reward_model_serves_all_but_its_curve(runs_dir: Path) -> None:
         run_stage("study", runs_dir, STUDY | plain)
     run = run_stage("study", runs_dir, STUDY | plain | {"stage__pieces": ["dpo", "best-of-n"]})
     all_pairs = read(run / "pieces.json")["dpo"]["steps"]
-    assert all_pairs == 8  # 119 training pairs, none left to a validation model or a judge
+    assert (
+        all_pairs == 15
+    )  # 172 + 25 + 36 training pairs, 16 a step, none left to a validation model or a judge
     assert read(run / "study.json")["learning"] is None
 
 
@@ -254,7 +256,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "preferences": lambda n: {"prompt": f"数到 {n}", "chosen": f"{n} 。", "rejected": "no" * (1 + n % 3)},
     }
     for name, row in rows.items():
-        lines = (json.dumps(row(n), ensure_ascii=False) for n in range(160))
+        lines = (json.dumps(row(n), ensure_ascii=False) for n in range(320))
         (folder / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
     return {f"data__{name}": str(folder / f"{name}.jsonl") for name in rows}
 
