@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from rlhf import listening
 from rlhf.config.serve import ServeConfig
 from rlhf.errors import EXIT_CODE, ConfigError, RlhfError
 from rlhf.serving.options import help_page, parse_options
@@ -79,20 +80,12 @@ def serve(cfg: ServeConfig) -> None:
 def _listening(cfg: ServeConfig) -> socket.socket:
     """A socket at the address, so that one which is taken is known before anything is loaded."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(cfg.host, cfg.port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-        except OSError:
-            listener.close()
-            raise
+        return listening.listen(cfg.host, cfg.port)
     except OSError as error:
         raise ConfigError(
-            f"host={cfg.host} port={cfg.port}: cannot be listened at: {error.strerror or error}; "
+            f"host={cfg.host} port={cfg.port}: cannot be listened at: {listening.reason(error)}; "
             "take another port, or port=0 for any that is free"
         ) from None
-    return listener
 
 
 def _address(cfg: ServeConfig, listener: socket.socket) -> str:

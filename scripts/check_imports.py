@@ -25,6 +25,7 @@ ORDER = (
         "rlhf.metrics",
         "rlhf.text",
         "rlhf.crowd",
+        "rlhf.listening",
         "rlhf.__init__",
     ),
     ("rlhf.algos",),

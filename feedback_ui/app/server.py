@@ -12,6 +12,7 @@ from feedback_ui.app.application import create_app
 from feedback_ui.app.settings import Settings
 from feedback_ui.database import Database
 from feedback_ui.errors import InvalidFeedback
+from rlhf import listening
 
 STOP_S = 5  # for what is being answered; a page's own stream to the server never ends by itself
 BACKLOG = 1024
@@ -24,20 +25,12 @@ def listen(host: str, port: int) -> socket.socket:
         InvalidFeedback: it cannot be listened at.
     """
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-        except OSError:
-            listener.close()
-            raise
+        return listening.listen(host, port)
     except OSError as error:
         raise InvalidFeedback(
-            f"--host {host} --port {port}: cannot be listened at: {error.strerror or error}; take another "
+            f"--host {host} --port {port}: cannot be listened at: {listening.reason(error)}; take another "
             f"port, or --port 0 for any that is free"
         ) from None
-    return listener
 
 
 def address_of(host: str, listener: socket.socket) -> str:

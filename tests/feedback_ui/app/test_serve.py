@@ -73,6 +73,13 @@ def test_a_port_that_is_taken(capsys) -> None:
     assert f"--port {port}: cannot be listened at: Address already in use" in capsys.readouterr().err
 
 
+def test_a_port_that_is_none_is_refused_and_not_taken_for_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--db", str(tmp_path / "f.db"), "--port", "99999"]) == 2
+    assert "--port 99999: cannot be listened at: ports are 0 to 65535" in capsys.readouterr().err
+
+
 def test_addresses_to_type() -> None:
     with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
