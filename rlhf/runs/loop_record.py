@@ -1,0 +1,208 @@
+"""What the online loop has decided so far: `loop.json` in its run folder, written by rename after each step.
+
+With the runs of the experiment and the feedback store it is enough to go on from; the report and the page are
+made from it alone. Nothing here is the live state of a process: every decision is written down before it is
+acted upon.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rlhf.errors import InputError
+
+LOOP_RECORD = "loop.json"
+
+Status = Literal["sampling", "selecting", "waiting", "learning", "improving", "judging", "done"]
+Ending = Literal["target", "budget", "patience", "rounds"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Slice(_Frozen):
+    """How often a reward model agrees with the raters on one round's random pairs."""
+
+    count: int
+    correct: float
+    """Pairs on which it prefers what the raters preferred, of `count`; a tie of its scores counts half."""
+    low: float
+    """95 % interval of the share `correct / count`."""
+    high: float
+
+    @property
+    def accuracy(self) -> float:
+        """The share that it has right, 0 to 1; 0 where the slice is empty."""
+        return self.correct / self.count if self.count else 0.0
+
+
+class Guard(_Frozen):
+    """One thing that a candidate must not make worse."""
+
+    value: float
+    limit: float
+    ok: bool
+
+
+class PolicyEntry(_Frozen):
+    """A policy that was the incumbent at some time."""
+
+    label: str
+    """`sft`, or `round-N` of the round that made it."""
+    run: str
+    """Its run folder, or the model folder or hub id that was named."""
+    fingerprint: str
+    """SHA-256 of its weights; `hub:` and the id for a model of the hub."""
+
+
+class SampleShown(_Frozen):
+    """One prompt that every round's policy answers, to be looked at side by side."""
+
+    prompt: str
+    answers: dict[str, str] = {}
+    """By policy label; the candidate of each round is there, promoted or not."""
+    gold: dict[str, float] | None = None
+    """Gold scores by policy label; in simulation only."""
+
+
+class Waiting(_Frozen):
+    """How far the judgements of a round have come."""
+
+    judgements: int
+    needed: int
+    per_hour: float | None = None
+    """Since the round's first judgement; None before there is a rate."""
+    expected_end: datetime | None = None
+
+
+class RoundRecord(_Frozen):
+    """One round, as far as it has come."""
+
+    number: int
+    status: Status = "sampling"
+    incumbent: str
+    """Label of the policy that the round's candidate is measured against."""
+
+    strategy: str
+    budget: int
+    """Judgements that the round asks for, those of the random slice among them."""
+    raters_per_item: int
+    guidelines_version: int | None = None
+    guidelines_sha256: str | None = None
+    campaign: str
+    """Its name in the feedback store."""
+    evaluation_items: int = 0
+    """Pairs of the random slice, which no strategy chose and no reward model learns from."""
+    items: int = 0
+    """All pairs put before raters, the random slice among them."""
+    judgements: int = 0
+    waiting: Waiting | None = None
+
+    agreement: float | None = None
+    """Krippendorff's alpha of the round's judgements; None where no item has two."""
+    rater_skill: dict[str, float] = {}
+    """Estimated probability of being right, by pseudonym."""
+    runs: dict[str, str] = {}
+    """Folders by stage: sample, rm, ppo, eval."""
+    snapshot_sha256: str | None = None
+    rm_accuracy: dict[int, Slice] = {}
+    """Of the round's reward model on the random slice of this and every earlier round, by its number."""
+
+    win_rate: float | None = None
+    """Candidate against incumbent on held-out prompts, ties half; with its 95 % interval."""
+    win_low: float | None = None
+    win_high: float | None = None
+    judged_by: str | None = None
+    gold_win_rate: float | None = None
+    gold_win_low: float | None = None
+    gold_win_high: float | None = None
+    gold_score: float | None = None
+    """The candidate's mean gold score; None outside simulation."""
+    gold_score_incumbent: float | None = None
+    human_win_rate: float | None = None
+    human_win_low: float | None = None
+    human_win_high: float | None = None
+    human_judgements: int = 0
+    kl_nats: float | None = None
+    """KL of the candidate from the SFT policy, per response."""
+    guards: dict[str, Guard] = {}
+
+    candidate: PolicyEntry | None = None
+    promoted: bool | None = None
+    why: str = ""
+    why_zh: str = ""
+
+    started: datetime
+    ended: datetime | None = None
+    seconds: dict[str, float] = {}
+    """Worked on each step, waiting for raters not counted."""
+
+
+class LogEntry(_Frozen):
+    """Something that somebody did to the loop."""
+
+    time: datetime
+    who: str
+    what: str
+
+
+class LoopRecord(_Frozen):
+    """The whole loop."""
+
+    schema_version: Literal[1] = 1
+    experiment: str
+    mode: Literal["rounds", "streaming"] = "rounds"
+    incumbent: PolicyEntry
+    policies: list[PolicyEntry] = []
+    """Every policy that was ever made incumbent, oldest first; `stage.rollback` takes one of them."""
+    rounds: list[RoundRecord] = []
+    samples: list[SampleShown] = []
+    strengths: dict[str, tuple[float, float, float]] = {}
+    """Bradley-Terry strength of each policy on all judgements, in logits, with its 95 % interval."""
+    ended: Ending | None = None
+    log: list[LogEntry] = []
+
+    @property
+    def judgements(self) -> int:
+        """Judgements used by all rounds."""
+        return sum(one.judgements + one.human_judgements for one in self.rounds)
+
+    def with_round(self, changed: RoundRecord) -> "LoopRecord":
+        """The record with one round replaced, or added as the newest."""
+        kept = [one for one in self.rounds if one.number != changed.number]
+        return self.model_copy(update={"rounds": sorted([*kept, changed], key=lambda one: one.number)})
+
+    def without_times(self) -> dict[str, Any]:
+        """The record as plain data, without what differs between two runs of one and the same loop."""
+        plain = self.model_dump(mode="json")
+        for one in plain["rounds"]:
+            for name in ("started", "ended", "seconds", "waiting"):
+                del one[name]
+        for entry in plain["log"]:
+            del entry["time"]
+        return plain
+
+
+def read_loop_record(folder: Path) -> LoopRecord | None:
+    """The record in a loop's run folder, or None where there is none yet.
+
+    Raises:
+        InputError: there is one, and it cannot be read.
+    """
+    path = folder / LOOP_RECORD
+    try:
+        text = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        return LoopRecord.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        raise InputError(
+            f"{path} cannot be read ({where}: {first['msg']}).\n"
+            f"It was damaged, or written by another version. Restore it from a copy."
+        ) from None
