@@ -76,6 +76,17 @@ class Waiting(_Frozen):
     per_hour: float | None = None
     """Since the round's first judgement; None before there is a rate."""
     expected_end: datetime | None = None
+    seen: datetime | None = None
+    """When it was so."""
+
+
+class EndingRules(_Frozen):
+    """What ends the loop, as `stage.` said it last; None leaves a rule out."""
+
+    target_win_rate: float | None = None
+    max_judgements: int | None = None
+    patience: int | None = None
+    rounds: int | None = None
 
 
 class RoundRecord(_Frozen):
@@ -120,7 +131,9 @@ class RoundRecord(_Frozen):
     gold_win_low: float | None = None
     gold_win_high: float | None = None
     gold_score: float | None = None
-    """The candidate's mean gold score; None outside simulation."""
+    """The candidate's mean gold score with its 95 % interval; None outside simulation."""
+    gold_score_low: float | None = None
+    gold_score_high: float | None = None
     gold_score_incumbent: float | None = None
     human_win_rate: float | None = None
     human_win_low: float | None = None
@@ -162,6 +175,7 @@ class LoopRecord(_Frozen):
     samples: list[SampleShown] = []
     strengths: dict[str, tuple[float, float, float]] = {}
     """Bradley-Terry strength of each policy on all judgements, in logits, with its 95 % interval."""
+    rules: EndingRules | None = None
     ended: Ending | None = None
     log: list[LogEntry] = []
 
