@@ -167,6 +167,8 @@ class LoopRecord(_Frozen):
 
     schema_version: Literal[1] = 1
     experiment: str
+    command: str | None = None
+    """By which it was started, and by which it goes on; without what may change between rounds."""
     mode: Literal["rounds", "streaming"] = "rounds"
     incumbent: PolicyEntry
     policies: list[PolicyEntry] = []
