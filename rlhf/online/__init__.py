@@ -1,0 +1,1 @@
+"""The online loop: which pairs people are asked about, what is promoted, and when it ends."""
