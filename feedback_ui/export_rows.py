@@ -5,7 +5,8 @@ raw            each rater's judgement is a row. `margin` grows with the strength
 majority       the answer that most prefer, half a vote for each side of a tie; `margin` is the mean of the
                votes' signed margins; where the votes are even, probability 1/2.
 dawid_skene    `probability` is the posterior that the chosen answer is better, from all votes and the skills
-               that they show (rlhf.crowd); no margin, which would count the certainty twice.
+               that they show (rlhf.crowd), whichever of the two stands first in the file; no margin, which
+               would count the certainty twice.
 
 Several pairs of one ranking weigh 1 together. Flags and reasons go with the rows that they speak of
 (remarks.py). An answer to a conversation is a message, as in TRL's formats. Items with a gold key are left
@@ -18,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 
 from feedback_ui.remarks import by_item, remarks
 from feedback_ui.service.current import Comparison, Said, Source, Subject, comparisons, decided
-from rlhf.crowd import Judgement, dawid_skene, majority
+from rlhf.crowd import DawidSkene, Judgement, Label, dawid_skene, majority
 
 Aggregate = Literal["raw", "majority", "dawid_skene"]
 AGGREGATES: tuple[Aggregate, ...] = ("raw", "majority", "dawid_skene")
@@ -173,9 +174,7 @@ def _verdicts(said: Sequence[Said], aggregate: Aggregate) -> dict[str, _Verdict]
         polled = majority(_votes(counted), labels=("first", "second"), tie="tie", ties="half")
         return {key: _of_shares(vote.shares["first"], counted[key]) for key, vote in polled.items()}
     # also what raters said of an item that was settled: it shows their skill
-    fit = dawid_skene(
-        _votes(votes), labels=("first", "second"), tie="tie", ties="half", known=known_pairs(votes)
-    )
+    fit = skills_from_pairs(_votes(votes), known_pairs(votes))
     found: dict[str, _Verdict] = {}
     for key, posterior in fit.posterior.items():
         better: Literal["first", "second"] = "first" if posterior["first"] >= 0.5 else "second"
@@ -183,6 +182,16 @@ def _verdicts(said: Sequence[Said], aggregate: Aggregate) -> dict[str, _Verdict]
         probability = 0.5 if settled_tie else posterior[better]
         found[key] = _Verdict(better, probability, 0.0, len(counted[key]))
     return found
+
+
+def skills_from_pairs(votes: Iterable[Judgement], known: Mapping[str, Label]) -> DawidSkene:
+    """Dawid-Skene of votes for "first", "second" or "tie", of pairs in any order.
+
+    Which of two answers is called the first says nothing of which is better: the prior is even, and not
+    learnt, or a file whose better answers mostly stand first would speak for the first of an unsure pair.
+    """
+    prior: dict[Label, float] = {"first": 0.5, "second": 0.5}
+    return dawid_skene(votes, class_prior=prior, tie="tie", ties="half", known=known)
 
 
 def by_pair(said: Iterable[Said]) -> dict[str, list[Comparison]]:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from feedback_ui.database import Database
-from feedback_ui.export_rows import by_pair, known_pairs
+from feedback_ui.export_rows import by_pair, known_pairs, skills_from_pairs
 from feedback_ui.form import Kind
 from feedback_ui.schema import Rater
 from feedback_ui.service.access import Actor, campaign_named, require_manager
@@ -227,8 +227,7 @@ def _skills(
     kind: Kind, judgements: Sequence[crowd.Judgement], gold: dict[str, crowd.Label]
 ) -> dict[str, crowd.Interval] | None:
     if kind in PAIRED:
-        labels = ("first", "second")
-        fit = crowd.dawid_skene(judgements, labels=labels, tie="tie", ties="half", known=gold)
+        fit = skills_from_pairs(judgements, gold)
     elif kind == "thumb":
         fit = crowd.dawid_skene(judgements, labels=(0, 1), known=gold)
     else:

@@ -84,6 +84,29 @@ def test_dawid_skene_trusts_those_who_agree_with_the_others(db: Database, tmp_pa
     assert [one.probability for one in read.records] == [row["probability"] for row in rows]
 
 
+def swapped(rows: Any) -> list[tuple[str, dict[str, Any]]]:
+    return [(place, row | {"responses": row["responses"][::-1]}) for place, row in rows]
+
+
+def test_dawid_skene_does_not_care_which_answer_the_file_has_first(db: Database, tmp_path) -> None:
+    rows = list(pairs(12))
+    files = {"as it is": rows, "swapped": swapped(rows), "half": [*rows[:6], *swapped(rows[6:])]}
+    found: dict[str, list[tuple[str, float]]] = {}
+    for number, (file, content) in enumerate(files.items()):
+        name = campaign(db, name=file, rows=content, raters_per_item=3)
+        vote(db, name, f"{number}-1", *[2] * 11, -2)
+        vote(db, name, f"{number}-2", *[2] * 10, -2, 0)
+        vote(db, name, f"{number}-3", *[2, -2] * 6)
+        snapshot(db, name, tmp_path / file, aggregate="dawid_skene")
+        written = lines(tmp_path / file / "preferences.jsonl")
+        found[file] = [(row["chosen"], row["probability"]) for row in written]
+    for file in ("swapped", "half"):
+        assert [chosen for chosen, _ in found[file]] == [chosen for chosen, _ in found["as it is"]]
+        probabilities = [probability for _, probability in found["as it is"]]
+        assert [probability for _, probability in found[file]] == pytest.approx(probabilities, abs=1e-7)
+    assert found["as it is"][11][0] == "bad 11"  # one vote of a good rater for it, one tie, and a coin's
+
+
 def test_rankings_become_pairs_that_weigh_one_together(db: Database, tmp_path) -> None:
     rows = [("rows:1", {"prompt": "?", "responses": ["A", "B", "C"]})]
     name = campaign(db, rows=rows, form=Form(kind="rank"))
