@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from markupsafe import Markup
 
@@ -58,6 +59,12 @@ def _alike(numbers: tuple[float, float, float], with_sign: bool) -> list[str]:
     return [
         f"{one:{'+' if with_sign and one else ''},.{decimals}f}".replace("-", "\u2212") for one in rounded
     ]
+
+
+def moment(time: datetime) -> str:
+    """A time to the minute, in UTC; one without a zone is taken to be in it."""
+    known = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return f"{known.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 def written(text: str) -> str:
