@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from feedback_ui.errors import InvalidFeedback
+from feedback_ui.errors import InvalidFeedback, Phrase, listed
 
 Kind = Literal["compare", "rank", "rate", "score", "thumb", "write", "chat"]
 Ask = Literal["off", "optional", "required"]
@@ -20,6 +20,14 @@ FLAGS = ("unsafe", "false", "off-topic", "personal-data", "other")
 MAX_TEXT = 100_000
 """Characters in a reason, an edit or a demonstration."""
 
+# What the texts are called that a person types.
+_CALLED = {
+    "reason": "the reason",
+    "flag_text": "what is said of the flags",
+    "edit.text": "the edited answer",
+    "demonstration": "the answer",
+    "message": "the message",
+}
 # How many answers an item of each kind has.
 ANSWERS: Mapping[Kind, tuple[int, int]] = {
     "compare": (2, 2),
@@ -46,7 +54,12 @@ class Scale(_Frozen):
     @model_validator(mode="after")
     def _upwards(self) -> Self:
         if self.low >= self.high:
-            raise ValueError(f"scale {self.name}: low={self.low} is not below high={self.high}")
+            raise InvalidFeedback(
+                "scale {name}: low={low} is not below high={high}",
+                name=self.name,
+                low=self.low,
+                high=self.high,
+            )
         return self
 
 
@@ -68,7 +81,7 @@ class Form(_Frozen):
     def _distinct(cls, scales: tuple[Scale, ...]) -> tuple[Scale, ...]:
         names = [scale.name for scale in scales]
         if len(set(names)) < len(names):
-            raise ValueError(f"two scales have one name among {', '.join(names)}")
+            raise InvalidFeedback("two scales have one name among {names}", names=listed(names))
         return scales
 
     @field_validator("flags")
@@ -76,17 +89,21 @@ class Form(_Frozen):
     def _known(cls, flags: tuple[str, ...]) -> tuple[str, ...]:
         unknown = set(flags) - set(FLAGS)
         if unknown:
-            raise ValueError(f"flags {', '.join(sorted(unknown))} are unknown; known are {', '.join(FLAGS)}")
+            raise InvalidFeedback(
+                "flags {names} are unknown; known are {known}",
+                names=listed(sorted(unknown)),
+                known=listed(FLAGS),
+            )
         return flags
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
         if self.kind == "score" and len(self.scales) != 1:
-            raise ValueError(f"kind=score has exactly one scale, not {len(self.scales)}")
+            raise InvalidFeedback("kind=score has exactly one scale, not {count}", count=len(self.scales))
         if self.kind == "rate" and not self.scales:
-            raise ValueError("kind=rate has at least one scale, as in helpful:1-5")
+            raise InvalidFeedback("kind=rate has at least one scale, as in helpful:1-5")
         if self.kind == "write" and (self.scales or self.flags or self.edit):
-            raise ValueError("kind=write shows no answer: it has no scales, flags or edit")
+            raise InvalidFeedback("kind=write shows no answer: it has no scales, flags or edit")
         return self
 
     def resolve(self, given: "Given", shown: Sequence[str]) -> dict[str, Any]:
@@ -123,7 +140,9 @@ class Form(_Frozen):
         asked = self._asked()
         extra = {name for name in given.model_fields_set if getattr(given, name) not in (None, False, "", {})}
         if extra - asked:
-            raise InvalidFeedback(f"this campaign does not ask for {', '.join(sorted(extra - asked))}")
+            raise InvalidFeedback(
+                "this campaign does not ask for {names}", names=listed(sorted(extra - asked))
+            )
         if self.kind in ("compare", "chat") and given.strength is None and not given.both_bad:
             raise InvalidFeedback("say which answer is better, that they are equal, or that both are bad")
         if self.kind == "rank":
@@ -170,12 +189,16 @@ class Form(_Frozen):
                     continue
                 if value is None or not scale.low <= value <= scale.high:
                     raise InvalidFeedback(
-                        f"rate answer {place + 1} on {scale.name!r} from {scale.low} to {scale.high}, "
-                        f"not {value}"
+                        "rate answer {number} on {name!r} from {low} to {high}, not {value}",
+                        number=place + 1,
+                        name=scale.name,
+                        low=scale.low,
+                        high=scale.high,
+                        value=value,
                     )
             unknown = set(values) - {scale.name for scale in self.scales}
             if unknown:
-                raise InvalidFeedback(f"there is no scale {', '.join(sorted(unknown))}")
+                raise InvalidFeedback("there is no scale {names}", names=listed(sorted(unknown)))
         if self.kind == "rate" and set(ratings) != set(range(count)):
             raise InvalidFeedback("rate every answer")
 
@@ -184,7 +207,7 @@ class Form(_Frozen):
             _place(place, count)
             unknown = set(flags) - set(self.flags)
             if unknown:
-                raise InvalidFeedback(f"there is no flag {', '.join(sorted(unknown))}")
+                raise InvalidFeedback("there is no flag {names}", names=listed(sorted(unknown)))
 
 
 class Edit(_Frozen):
@@ -219,11 +242,11 @@ def parse_given(values: Mapping[str, Any]) -> Given:
     try:
         given = Given.model_validate(values)
     except ValidationError as error:
-        raise InvalidFeedback(first_problem(error)) from None
+        raise problem_of(error) from None
     for name in ("flag_text", "reason", "demonstration"):
-        check_storable(getattr(given, name) or "", name)
+        check_storable(getattr(given, name) or "", _CALLED[name])
     if given.edit is not None:
-        check_storable(given.edit.text, "edit")
+        check_storable(given.edit.text, _CALLED["edit.text"])
     return given
 
 
@@ -232,25 +255,34 @@ def parse_form(values: Mapping[str, Any]) -> Form:
     try:
         return Form.model_validate(values)
     except ValidationError as error:
-        raise InvalidFeedback(first_problem(error)) from None
+        raise problem_of(error) from None
 
 
-def first_problem(error: ValidationError) -> str:
+def problem_of(error: ValidationError) -> InvalidFeedback:
     """The first thing that is wrong, by name, in one line."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    said = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {said}" if where else said
+    what = Phrase(_CALLED[where]) if where in _CALLED else where
+    if first["type"] == "string_too_long":
+        most = first.get("ctx", {})["max_length"]
+        return InvalidFeedback("{what} is longer than {most:,} characters", what=what, most=most)
+    if not where:
+        return InvalidFeedback(first["msg"])
+    return InvalidFeedback("{what}: {said}", what=what, said=first["msg"])
 
 
-def check_storable(said: str, what: str) -> None:
-    """Raises InvalidFeedback for text that a database cannot hold: a NUL, or half a character."""
+def check_storable(said: str, name: str) -> None:
+    """Raises InvalidFeedback for text that a database cannot hold: a NUL, or half a character.
+
+    `name` is what the text is called, as "the reason".
+    """
+    what = Phrase(name)
     if "\x00" in said:
-        raise InvalidFeedback(f"{what} holds the character NUL, which a database cannot store")
+        raise InvalidFeedback("{what} holds the character NUL, which a database cannot store", what=what)
     try:
         said.encode()
     except UnicodeEncodeError:
-        raise InvalidFeedback(f"{what} holds half a character (a lone surrogate)") from None
+        raise InvalidFeedback("{what} holds half a character (a lone surrogate)", what=what) from None
 
 
 def _resolve_strength(strength: int, shown: Sequence[str]) -> dict[str, Any]:
@@ -263,14 +295,14 @@ def _resolve_strength(strength: int, shown: Sequence[str]) -> dict[str, Any]:
 def _check_ranking(ranking: tuple[tuple[int, ...], ...] | None, count: int) -> None:
     ranked = sorted(place for group in ranking or () for place in group)
     if ranked != list(range(count)) or not all(ranking or ()):
-        raise InvalidFeedback(f"rank all {count} answers, each once")
+        raise InvalidFeedback("rank all {count} answers, each once", count=count)
 
 
 def _check_score(score: float | None, scale: Scale) -> None:
     if score is None or not math.isfinite(score) or not scale.low <= score <= scale.high:
-        raise InvalidFeedback(f"give a score from {scale.low} to {scale.high}")
+        raise InvalidFeedback("give a score from {low} to {high}", low=scale.low, high=scale.high)
 
 
 def _place(place: int, count: int) -> None:
     if not 0 <= place < count:
-        raise InvalidFeedback(f"there is no answer {place + 1}")
+        raise InvalidFeedback("there is no answer {number}", number=place + 1)

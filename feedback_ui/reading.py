@@ -10,18 +10,22 @@ from typing import Any, cast
 from feedback_ui.errors import InvalidFeedback
 from feedback_ui.form import ANSWERS, Kind
 from feedback_ui.rows import ItemDraft, RowProblem, checked, draft_of
+from feedback_ui.tabular import TABLES, is_dataset, read_table
 from rlhf.runs.manifest import read_manifest
 
 SAMPLES = "samples.jsonl"
 
 
 def read_source(path: Path) -> Iterator[tuple[str, Any]]:
-    """Place and value of each row: of JSON lines, of one list in a `.json` file, or of a samples run.
+    """Place and value of each row: of JSON lines, of one list in a `.json` file, of a table (tabular.py), or
+    of a samples run.
 
     Raises InvalidFeedback where it cannot be read, or a folder is no finished run of samples.
     """
     if path.is_dir():
-        return read_jsonl(_samples_of(path))
+        return read_table(path) if is_dataset(path) else read_jsonl(_samples_of(path))
+    if set(TABLES) & set(path.suffixes[-2:]):
+        return read_table(path)
     if ".json" in path.suffixes[-2:]:
         return _read_list(path)
     return read_jsonl(path)
@@ -40,9 +44,12 @@ def read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
                 if line.strip():
                     yield place, _parsed(place, line)
     except (OSError, EOFError) as error:
-        where = f" after line {number}" if number else ""
         why = getattr(error, "strerror", None) or str(error)
-        raise InvalidFeedback(f"{path} cannot be read{where}: {why}") from None
+        if number:
+            raise InvalidFeedback(
+                "{path} cannot be read after line {number}: {why}", path=path, number=number, why=why
+            ) from None
+        raise InvalidFeedback("{path} cannot be read: {why}", path=path, why=why) from None
 
 
 def parse_rows(rows: Iterable[tuple[str, Any]], kind: Kind) -> Iterator[ItemDraft | RowProblem]:
@@ -60,7 +67,7 @@ def parse_rows(rows: Iterable[tuple[str, Any]], kind: Kind) -> Iterator[ItemDraf
                 continue
             yield checked(draft, kind)
         except InvalidFeedback as error:
-            yield RowProblem(place, str(error))
+            yield RowProblem(place, error)
     for draft in group(singles, low, high):
         if isinstance(draft, RowProblem):
             yield draft
@@ -68,7 +75,7 @@ def parse_rows(rows: Iterable[tuple[str, Any]], kind: Kind) -> Iterator[ItemDraf
         try:
             yield checked(draft, kind)
         except InvalidFeedback as error:
-            yield RowProblem(draft.place, str(error))
+            yield RowProblem(draft.place, error)
 
 
 def group(singles: Sequence[ItemDraft], low: int, high: int) -> Iterator[ItemDraft | RowProblem]:
@@ -89,12 +96,14 @@ def group(singles: Sequence[ItemDraft], low: int, high: int) -> Iterator[ItemDra
             part = turns[start : start + high]
             if len(part) < low:
                 for draft in part:
-                    yield RowProblem(draft.place, "no other answer to this prompt is left to put beside it")
+                    alone = InvalidFeedback("no other answer to this prompt is left to put beside it")
+                    yield RowProblem(draft.place, alone)
                 continue
             answers = tuple(draft.answers[0] for draft in part)
             for draft in part:
                 if draft.said:
-                    yield RowProblem(draft.place, "what was said of one answer says nothing of several")
+                    lost = InvalidFeedback("what was said of one answer says nothing of several")
+                    yield RowProblem(draft.place, lost)
             yield replace(part[0], answers=answers, gold=None, single=False, said=())
 
 
@@ -103,13 +112,17 @@ def _samples_of(folder: Path) -> Path:
     if manifest is not None and manifest.kind == "samples":
         return folder / SAMPLES
     if manifest is not None:
-        raise InvalidFeedback(f"{folder} holds {manifest.kind}, not samples; make them by stage=sample")
+        raise InvalidFeedback(
+            "{folder} holds {kind}, not samples; make them by stage=sample", folder=folder, kind=manifest.kind
+        )
     if (folder / SAMPLES).is_file():
         raise InvalidFeedback(
-            f"{folder} is an unfinished run; give its command again, or name {SAMPLES} in it"
+            "{folder} is an unfinished run; give its command again, or name {samples} in it",
+            folder=folder,
+            samples=SAMPLES,
         )
     raise InvalidFeedback(
-        f"{folder} is a folder and no run of samples; name a file, or a run of stage=sample"
+        "{folder} is a folder and no run of samples; name a file, or a run of stage=sample", folder=folder
     )
 
 
@@ -120,7 +133,7 @@ def _read_list(path: Path) -> Iterator[tuple[str, Any]]:
             value = json.loads(file.read().decode("utf-8-sig"))
     except (OSError, EOFError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise InvalidFeedback(f"{path} cannot be read: {why}") from None
+        raise InvalidFeedback("{path} cannot be read: {why}", path=path, why=why) from None
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
         yield from read_jsonl(path)
         return
@@ -133,9 +146,9 @@ def _parsed(place: str, line: bytes) -> Any:
     try:
         return json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        return RowProblem(place, "is not valid UTF-8")
+        return RowProblem(place, InvalidFeedback("is not valid UTF-8"))
     except (json.JSONDecodeError, RecursionError) as error:
-        return RowProblem(place, f"is not JSON: {error}")
+        return RowProblem(place, InvalidFeedback("is not JSON: {said}", said=str(error)))
 
 
 def _take_turns(drafts: Sequence[ItemDraft]) -> list[ItemDraft]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from feedback_ui.errors import InvalidFeedback
+from feedback_ui.errors import InvalidFeedback, listed
 from feedback_ui.form import ANSWERS, Given, Kind, check_storable, parse_given
 from rlhf.records import Message, Prompt
 
@@ -90,7 +90,12 @@ class RowProblem:
     """A row that cannot be used: its file and line, and why."""
 
     place: str
-    reason: str
+    error: InvalidFeedback
+
+    @property
+    def reason(self) -> str:
+        """In English."""
+        return str(self.error)
 
     def __str__(self) -> str:
         return f"{self.place}: {self.reason}"
@@ -110,7 +115,12 @@ def checked(draft: ItemDraft, kind: Kind) -> ItemDraft:
     count = len(draft.answers)
     if not low <= count <= high:
         wanted = str(low) if low == high else f"{low} to {high}"
-        raise InvalidFeedback(f"has {count} answers; a campaign of kind {kind} shows {wanted}")
+        raise InvalidFeedback(
+            "has {count} answers; a campaign of kind {kind} shows {wanted}",
+            count=count,
+            kind=kind,
+            wanted=wanted,
+        )
     if len({answer.text for answer in draft.answers}) < count:
         raise InvalidFeedback("has two answers that are equal")
     _check_gold(draft.gold, kind, count)
@@ -130,8 +140,10 @@ def _check_gold(gold: Mapping[str, Any] | None, kind: Kind, count: int) -> None:
         if len(held) == 2 and all(isinstance(bound, (int, float)) for bound in held) and held[0] <= held[1]:
             return
     raise InvalidFeedback(
-        f'gold={json.dumps(gold)} does not fit kind {kind}; give {{"better": 0}} (the place in responses; '
-        f'compare, rank), {{"label": true}} (thumb) or {{"score": [4, 5]}} (score)'
+        'gold={gold} does not fit kind {kind}; give {{"better": 0}} (the place in responses; compare, rank), '
+        '{{"label": true}} (thumb) or {{"score": [4, 5]}} (score)',
+        gold=json.dumps(gold),
+        kind=kind,
     )
 
 
@@ -143,7 +155,7 @@ def draft_of(place: str, row: Any) -> ItemDraft:
     for said in _strings(row):
         check_storable(said, "the row")
     if row.get("prompt") is None:
-        raise InvalidFeedback(f"has no prompt; its columns are {', '.join(map(str, row)) or 'none'}")
+        raise InvalidFeedback("has no prompt; its columns are {columns}", columns=listed(row))
     prompt = Prompt(_content(row["prompt"]), _fields(row))
     answers, single = _answers(row, prompt)
     gold = row.get("gold")
@@ -162,7 +174,9 @@ def _judgements(value: Any) -> tuple[PastJudgement, ...]:
         if not isinstance(rater, str) or not rater or not isinstance(given, Mapping):
             raise InvalidFeedback("judgements is a list of objects with rater and given")
         if active_s is not None and not (isinstance(active_s, (int, float)) and 0 <= active_s <= 86_400):
-            raise InvalidFeedback(f"judgements: active_s={active_s!r} is not a number of seconds")
+            raise InvalidFeedback(
+                "judgements: active_s={active_s!r} is not a number of seconds", active_s=active_s
+            )
         parsed = parse_given(cast("Mapping[str, Any]", given))
         found.append(PastJudgement(rater, parsed, _time(held.get("created")), active_s))
     return tuple(found)
@@ -174,7 +188,7 @@ def _time(said: Any) -> datetime | None:
     try:
         time = datetime.fromisoformat(said)
     except (TypeError, ValueError):
-        raise InvalidFeedback(f"judgements: created={said!r} is not a time of ISO 8601") from None
+        raise InvalidFeedback("judgements: created={said!r} is not a time of ISO 8601", said=said) from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
@@ -202,12 +216,18 @@ def _answer(value: Any, column: str, prompt: Prompt) -> Answer:
     row = cast("Mapping[str, Any]", value)
     unknown = set(row) - {"text", "model", "run", "sampling", "seed"}
     if unknown or "text" not in row:
-        raise InvalidFeedback(f"{column} has text and may have model, run, sampling, seed; not {set(row)}")
+        raise InvalidFeedback(
+            "{column} has text and may have model, run, sampling, seed; not {columns}",
+            column=column,
+            columns=listed(row),
+        )
     sampling, seed = row.get("sampling") or {}, row.get("seed")
     if not isinstance(sampling, Mapping):
-        raise InvalidFeedback(f"{column}: sampling is not an object")
+        raise InvalidFeedback("{column}: sampling is not an object", column=column)
     if seed is not None and not (isinstance(seed, int) and -(2**63) <= seed < 2**63):
-        raise InvalidFeedback(f"{column}: seed={seed!r} is not a whole number of 64 bits")
+        raise InvalidFeedback(
+            "{column}: seed={seed!r} is not a whole number of 64 bits", column=column, seed=seed
+        )
     names = {name: None if row.get(name) is None else str(row[name]) for name in ("model", "run")}
     said = _filled(_said(row["text"], column, prompt), column)
     return Answer(said, names["model"], names["run"], dict(cast("Mapping[str, Any]", sampling)), seed)
@@ -221,7 +241,7 @@ def _said(value: Any, column: str, prompt: Prompt) -> str:
     if not isinstance(prompt.content, str) and messages[: len(prompt.content)] == prompt.content:
         messages = messages[len(prompt.content) :]
     if len(messages) != 1 or messages[0].role != "assistant":
-        raise InvalidFeedback(f"{column} is not one assistant message that follows the prompt")
+        raise InvalidFeedback("{column} is not one assistant message that follows the prompt", column=column)
     return messages[0].content
 
 
@@ -242,7 +262,9 @@ def _messages(value: Any, column: str) -> tuple[Message, ...]:
         held = cast("Mapping[str, Any]", turn) if isinstance(turn, Mapping) else {}
         role, content = held.get("role"), held.get("content")
         if role not in _ROLES or not isinstance(content, str):
-            raise InvalidFeedback(f"{column} is neither text nor a list of messages with role and content")
+            raise InvalidFeedback(
+                "{column} is neither text nor a list of messages with role and content", column=column
+            )
         turns.append(Message(cast(str, role), content))
     return tuple(turns)
 
@@ -259,7 +281,7 @@ def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _filled(said: str, column: str) -> str:
     if not said.strip():
-        raise InvalidFeedback(f"{column} is empty")
+        raise InvalidFeedback("{column} is empty", column=column)
     return said
 
 

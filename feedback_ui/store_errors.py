@@ -1,6 +1,6 @@
 """What a database's error means, and what to do about it."""
 
-from feedback_ui.errors import StoreError
+from feedback_ui.errors import Phrase, StoreError
 
 # (what the driver says, in lower case; what it means and what to do)
 _SQLITE = (
@@ -48,5 +48,6 @@ def explain(error: BaseException, name: str, *, is_sqlite: bool) -> StoreError:
     first = said.splitlines()[0] if said else type(error).__name__
     for words, meaning in _SQLITE if is_sqlite else _POSTGRES:
         if any(word in said.lower() for word in words):
-            return StoreError(f"the database {name} {meaning} ({first})")
-    return StoreError(f"the database {name} cannot be used: {first}")
+            meant = Phrase(meaning)
+            return StoreError("the database {name} {meaning} ({said})", name=name, meaning=meant, said=first)
+    return StoreError("the database {name} cannot be used: {said}", name=name, said=first)

@@ -171,7 +171,11 @@ class Work:
         """All turns so far: the one before with the answer that goes on, then the new message."""
         info = campaign_info(self.db, actor, campaign)
         if info.form.kind != "chat":
-            raise InvalidFeedback(f"the campaign {info.name!r} is of kind {info.form.kind}, not chat")
+            raise InvalidFeedback(
+                "the campaign {campaign!r} is of kind {kind}, not chat",
+                campaign=info.name,
+                kind=info.form.kind,
+            )
         if not said.message.strip():
             raise InvalidFeedback("write a message")
         if said.assignment is None:

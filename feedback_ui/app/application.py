@@ -18,7 +18,7 @@ from feedback_ui.app.gate import Gate
 from feedback_ui.app.parts import Parts
 from feedback_ui.app.policies import Policies
 from feedback_ui.app.sessions import Sessions
-from feedback_ui.app.settings import Settings
+from feedback_ui.app.settings import Language, Settings
 from feedback_ui.app.statics import static_files, word_files
 from feedback_ui.database import Database
 from feedback_ui.errors import FeedbackError, NotAllowed
@@ -43,7 +43,7 @@ def create_app(db: Database, settings: Settings) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.include_router(account_api(parts))
     app.include_router(rater_api(parts))
-    _answer_errors(app)
+    _answer_errors(app, settings.language)
     _add_pages(app, parts)
     app.mount("/static/words", word_files())
     app.mount("/static", static_files())
@@ -54,9 +54,9 @@ def create_app(db: Database, settings: Settings) -> FastAPI:
     return app
 
 
-def _answer_errors(app: FastAPI) -> None:
-    async def failed(_request: Request, error: Exception) -> Response:
-        return explained(error)
+def _answer_errors(app: FastAPI, language: Language) -> None:
+    async def failed(request: Request, error: Exception) -> Response:
+        return explained(error, pages.language_of(request, language))
 
     for kind in (FeedbackError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, failed)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
 from feedback_ui.errors import InvalidFeedback
-from feedback_ui.form import MAX_TEXT, first_problem
+from feedback_ui.form import MAX_TEXT, problem_of
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -92,7 +92,7 @@ async def read(request: Request, kind: type[B]) -> B:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise InvalidFeedback(first_problem(error)) from None
+        raise problem_of(error) from None
 
 
 def _refuse(word: str) -> NoReturn:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from feedback_ui.app.failures import explained, failure
 from feedback_ui.app.headers import protect
-from feedback_ui.app.pages import LANGUAGE_COOKIE, keep_language
+from feedback_ui.app.pages import LANGUAGE_COOKIE, keep_language, language_of
 from feedback_ui.app.sessions import Sessions, SignedOut
 from feedback_ui.app.settings import Language, is_loopback
 from feedback_ui.app.workers import Workers
@@ -101,7 +101,7 @@ class Gate:
         except Exception as error:
             if started:
                 raise  # half an answer is out: the server cuts the connection
-            response = explained(error)
+            response = explained(error, language_of(request, self.language))
         await response(scope, receive, protected)
 
     def _say_language(self, request: Request, headers: MutableHeaders) -> None:
@@ -149,12 +149,13 @@ class Gate:
             actor = await self.workers.run(self.sessions.actor, request)
         except SignedOut as error:
             if below != "/":
-                return explained(error)
+                return explained(error, language_of(request, self.language))
             query = f"?{request.url.query}" if request.url.query else ""
             return RedirectResponse(f"/sign-in?next={quote(path + query, safe='')}", 303)
         if of_manager and actor.role != "manager":
             if below != "/":
-                return explained(NotAllowed("only a manager may do this"))
+                refused = NotAllowed("only a manager may do this")
+                return explained(refused, language_of(request, self.language))
             return RedirectResponse("/", 303)
         return None
 

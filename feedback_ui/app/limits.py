@@ -37,7 +37,8 @@ class FailureLimit:
                 times.popleft()
             if len(times) >= MAX_FAILURES:
                 raise TooManyTries(
-                    f"too many failed sign-ins from this address; try again in {WITHIN_S / 60:.0f} minutes"
+                    "too many failed sign-ins from this address; try again in {minutes:.0f} minutes",
+                    minutes=WITHIN_S / 60,
                 )
             times.append(self._clock())
             while len(self._failures) > _MAX_ADDRESSES:

@@ -51,7 +51,7 @@ class Sessions:
         try:
             return accounts.actor_of(self.db, token)
         except NotAllowed as error:
-            raise SignedOut(str(error)) from None
+            raise SignedOut(error.template) from None
 
     def _only_one(self) -> Actor:
         with self._making:

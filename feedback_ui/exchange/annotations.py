@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from feedback_ui.errors import InvalidFeedback
+from feedback_ui.errors import InvalidFeedback, listed
 from feedback_ui.exchange.layout import Layout, normal, place_of
 from feedback_ui.form import Form
 
@@ -46,7 +46,12 @@ def _given(one: Annotation, form: Form, names: Sequence[str], layout: Layout) ->
     asked = {name: value for name, value in one.values.items() if value is not None and value != ""}
     if layout.question is not None:
         if layout.question not in asked:
-            raise InvalidFeedback(f"{one.rater} did not answer {layout.question!r}; {_answered(asked)}")
+            raise InvalidFeedback(
+                "{rater} did not answer {question!r}; answered: {answered}",
+                rater=one.rater,
+                question=layout.question,
+                answered=listed(asked),
+            )
         main = {layout.question: asked[layout.question]}
     else:
         main = asked
@@ -69,16 +74,18 @@ def _first(
 ) -> dict[str, Any]:
     found = {name: given for name, value in asked.items() if (given := read(value, names)) is not None}
     if not found:
-        raise InvalidFeedback(f"nothing that {one.rater} said fits this campaign; {_answered(asked)}")
+        raise InvalidFeedback(
+            "nothing that {rater} said fits this campaign; answered: {answered}",
+            rater=one.rater,
+            answered=listed(asked),
+        )
     if len({repr(given) for given in found.values()}) > 1:
         raise InvalidFeedback(
-            f"what {one.rater} said has several readings ({', '.join(found)}); name one by --question"
+            "what {rater} said has several readings ({questions}); name one by --question",
+            rater=one.rater,
+            questions=listed(found),
         )
     return next(iter(found.values()))
-
-
-def _answered(asked: Mapping[str, Any]) -> str:
-    return f"answered: {', '.join(asked) or 'nothing'}"
 
 
 def _comparison(value: Any, names: Sequence[str]) -> dict[str, Any] | None:
@@ -161,8 +168,12 @@ def _ratings(asked: Mapping[str, Any], form: Form, names: Sequence[str]) -> dict
         if scale is not None and place is not None:
             found.setdefault(place, {})[scale] = int(value)
     if not found:
-        scales = ", ".join(scale.name for scale in form.scales)
-        raise InvalidFeedback(f"no question is of a scale ({scales}); {_answered(asked)}")
+        scales = listed(scale.name for scale in form.scales)
+        raise InvalidFeedback(
+            "no question is of a scale ({scales}); answered: {answered}",
+            scales=scales,
+            answered=listed(asked),
+        )
     return found
 
 

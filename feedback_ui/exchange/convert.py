@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal, cast
 
-from feedback_ui.errors import InvalidFeedback
+from feedback_ui.errors import InvalidFeedback, listed
 from feedback_ui.exchange import argilla, label_studio
 from feedback_ui.exchange.layout import Layout
 from feedback_ui.form import Form
@@ -41,7 +41,7 @@ def converted(
         try:
             yield from _converted(place, row, name, form, layout, unused)
         except InvalidFeedback as error:
-            yield place, RowProblem(place, str(error))
+            yield place, RowProblem(place, error)
 
 
 def tool_of(row: Any) -> Tool:
@@ -64,7 +64,11 @@ def _converted(
     module = _MODULES[name]
     known = module.is_task(held) if name == "label-studio" else module.is_record(held)
     if not known:
-        raise InvalidFeedback(f"is not of {name}; its columns are {', '.join(map(str, held)) or 'none'}")
+        raise InvalidFeedback(
+            "is not of {name}; its columns are {columns}",
+            name=name,
+            columns=listed(held),
+        )
     fields = module.fields_of(held)
     prompt = layout.prompt_in(fields)
     answers = layout.answers_in(fields, prompt) if form.kind != "write" else []
@@ -77,7 +81,8 @@ def _converted(
         try:
             judgements.append(annotation.judgement(form, answers, layout))
         except InvalidFeedback as error:
-            yield place, RowProblem(place, f"{error}; the item is taken without this annotation")
+            kept = InvalidFeedback("{error}; the item is taken without this annotation", error=error)
+            yield place, RowProblem(place, kept)
     said = {name for one in annotations for name in one.values}
     rest = {key: value for key, value in fields.items() if key not in own | said}
     yield (

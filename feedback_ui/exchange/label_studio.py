@@ -1,4 +1,4 @@
-"""Label Studio's exports: JSON, a task with its annotations, and JSON-MIN, one annotation a row.
+"""Label Studio's exports: JSON, a task with its annotations, and JSON-MIN or CSV, one annotation a row.
 
 Read are the tags Pairwise (left or right), Choices of one, Rating, Number and TextArea. What was cancelled
 (skipped) is no annotation; predictions are not read.
@@ -48,7 +48,7 @@ def annotations_of(row: Row) -> tuple[list[Annotation], int]:
         InvalidFeedback: an annotation is malformed.
     """
     if _is_min(row):
-        values = {name: _plain(value) for name, value in fields_of(row).items()}
+        values = {name: _plain(row[name]) for name in _said_in(row)}
         return [Annotation(_rater(row.get("annotator")), values, row.get("created_at"), _seconds(row))], 0
     annotations = cast("list[Any]", row.get("annotations") or row.get("completions") or [])
     kept: list[Annotation] = []
@@ -105,3 +105,13 @@ def _seconds(row: Row) -> float | None:
     """Seconds at work; an annotation that was opened again for days tells nothing."""
     lead = row.get("lead_time")
     return float(lead) if isinstance(lead, (int, float)) and 0 <= lead <= 86_400 else None
+
+
+def _said_in(row: Row) -> list[str]:
+    """The columns of JSON-MIN in which something was said: those that it writes after the task's data and id.
+
+    Where the columns stand in another order, any of them may be.
+    """
+    names = [str(name) for name in row]
+    between = names[names.index("id") + 1 : names.index("annotator")] if "id" in names else []
+    return [name for name in between or names if name not in _MIN]

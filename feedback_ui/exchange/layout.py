@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from feedback_ui.errors import InvalidFeedback
+from feedback_ui.errors import InvalidFeedback, listed
 
 PROMPTS = ("prompt", "instruction", "question", "input", "query", "user", "messages", "conversation", "chat")
 SINGLES = ("response", "completion", "answer", "output", "generation", "reply", "text")
@@ -35,9 +35,11 @@ class Layout:
             if normal(name) in by_name and fields[by_name[normal(name)]] is not None:
                 return by_name[normal(name)]
         if self.prompt:
-            raise InvalidFeedback(f"has no field {self.prompt!r}; its fields are {_listed(fields)}")
+            raise InvalidFeedback(
+                "has no field {field!r}; its fields are {fields}", field=self.prompt, fields=listed(fields)
+            )
         raise InvalidFeedback(
-            f"no field is a prompt by its name; name one of {_listed(fields)} by --prompt-field"
+            "no field is a prompt by its name; name one of {fields} by --prompt-field", fields=listed(fields)
         )
 
     def answers_in(self, fields: Mapping[str, Any], prompt: str) -> list[str]:
@@ -49,7 +51,11 @@ class Layout:
         if self.answers is not None:
             missing = [name for name in self.answers if fields.get(name) is None]
             if missing:
-                raise InvalidFeedback(f"has no field {missing[0]!r}; its fields are {_listed(fields)}")
+                raise InvalidFeedback(
+                    "has no field {field!r}; its fields are {fields}",
+                    field=missing[0],
+                    fields=listed(fields),
+                )
             return list(self.answers)
         texts = [name for name, value in fields.items() if name != prompt and isinstance(value, str)]
         stems: dict[str, list[tuple[int, str]]] = {}
@@ -60,8 +66,9 @@ class Layout:
         groups = [sorted(group) for group in stems.values() if len(group) > 1]
         if len(groups) > 1:
             raise InvalidFeedback(
-                f"several groups of fields may be the answers; name those meant of {_listed(fields)} by "
-                "--answer-fields"
+                "several groups of fields may be the answers; name those meant of {fields} by "
+                "--answer-fields",
+                fields=listed(fields),
             )
         if groups:
             return [name for _, name in groups[0]]
@@ -106,7 +113,3 @@ def normal(name: str) -> str:
 def _number_of(name: str) -> int | None:
     found = _NUMBERED.fullmatch(name)
     return ordinal(found["number"]) if found else None
-
-
-def _listed(fields: Mapping[str, Any]) -> str:
-    return ", ".join(map(str, fields)) or "none"

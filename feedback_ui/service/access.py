@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from feedback_ui.database import Database
-from feedback_ui.errors import NotAllowed, NotFound
+from feedback_ui.errors import NotAllowed, NotFound, listed
 from feedback_ui.form import check_storable
 from feedback_ui.schema import Assignment, Audit, Campaign, Participation, Rater, Role
 
@@ -48,8 +48,12 @@ def campaign_named(session: Session, campaign: UUID | str) -> Campaign:
         check_storable(campaign, "the campaign's name")
         found = session.scalar(select(Campaign).where(Campaign.name == campaign))
     if found is None:
-        names = ", ".join(session.scalars(select(Campaign.name).order_by(Campaign.name).limit(20)))
-        raise NotFound(f"there is no campaign {str(campaign)!r}; there are: {names or 'none'}")
+        names = listed(session.scalars(select(Campaign.name).order_by(Campaign.name).limit(20)))
+        raise NotFound(
+            "there is no campaign {campaign!r}; there are: {names}",
+            campaign=str(campaign),
+            names=names,
+        )
     return found
 
 

@@ -55,7 +55,7 @@ def add_rater(
 
     def work(session: Session) -> Account:
         if session.scalar(select(Rater.id).where(Rater.name == name)):
-            raise Conflict(f"there is a rater {name!r} already; choose another name")
+            raise Conflict("there is a rater {name!r} already; choose another name", name=name)
         return _account(add_account(session, db, actor, name, role, hashed))
 
     return db.write(work)
@@ -132,7 +132,9 @@ def sign_in(db: Database, name: str, password: str) -> str:
     hashed, rater_id, failures = db.read(look)
     if failures >= MAX_FAILURES:
         minutes = int(FAILURES_WITHIN.total_seconds() // 60)
-        raise TooManyTries(f"too many failed sign-ins for this name; try again in {minutes} minutes")
+        raise TooManyTries(
+            "too many failed sign-ins for this name; try again in {minutes} minutes", minutes=minutes
+        )
     if not password_matches(hashed, password) or rater_id is None:
         db.write(lambda session: note(session, db, OPERATOR, "sign-in-failed", name))
         raise NotAllowed(_WRONG)
@@ -192,7 +194,7 @@ def rater_named(session: Session, rater: UUID | str) -> Rater:
     else:
         found = session.scalar(select(Rater).where(Rater.name == rater))
     if found is None or found.erased is not None:
-        raise NotFound(f"there is no rater {str(rater)!r}")
+        raise NotFound("there is no rater {rater!r}", rater=str(rater))
     return found
 
 

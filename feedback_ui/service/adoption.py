@@ -31,7 +31,10 @@ def checked_judgements(draft: ItemDraft, form: Form) -> tuple[ItemDraft, list[Ro
             _lenient(form).resolve(one.given, [str(place) for place in range(len(draft.answers))])
             kept.append(one)
         except InvalidFeedback as error:
-            problems.append(RowProblem(draft.place, f"what {one.rater} said cannot be used: {error}"))
+            unused = InvalidFeedback(
+                "what {rater} said cannot be used: {error}", rater=one.rater, error=error
+            )
+            problems.append(RowProblem(draft.place, unused))
     return replace(draft, said=tuple(kept)), problems
 
 

@@ -73,13 +73,15 @@ def create_campaign(
     if not 0 < len(name) <= 200:
         raise InvalidFeedback("a campaign's name has 1 to 200 characters")
     if not re.fullmatch(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})?", language):
-        raise InvalidFeedback(f"language={language} is no language tag; give en, zh, any, ...")
+        raise InvalidFeedback(
+            "language={language} is no language tag; give en, zh, any, ...", language=language
+        )
     for what, said in (("the name", name), ("the question", question or ""), ("the guidelines", guidelines)):
         check_storable(said, what)
 
     def work(session: Session) -> UUID:
         if session.scalar(select(Campaign.id).where(Campaign.name == name)):
-            raise Conflict(f"there is a campaign {name!r} already; choose another name")
+            raise Conflict("there is a campaign {name!r} already; choose another name", name=name)
         campaign = Campaign(
             name=name,
             question=question or QUESTIONS[form.kind],
@@ -162,7 +164,11 @@ def guidelines(db: Database, actor: Actor, campaign: UUID | str, version: int) -
         query = select(Guideline.text).where(Guideline.campaign_id == row.id, Guideline.version == version)
         found = session.scalar(query)
         if found is None:
-            raise NotFound(f"the campaign {row.name!r} has no guidelines of version {version}")
+            raise NotFound(
+                "the campaign {campaign!r} has no guidelines of version {version}",
+                campaign=row.name,
+                version=version,
+            )
         return found
 
     return db.read(work)

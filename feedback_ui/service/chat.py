@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from feedback_ui.database import Database
-from feedback_ui.errors import Conflict, InvalidFeedback
+from feedback_ui.errors import Conflict, InvalidFeedback, Phrase
 from feedback_ui.form import check_storable
 from feedback_ui.rows import Answer, ItemDraft
 from feedback_ui.schema import Assignment, Item, Judgement, PromptRow, Response
@@ -53,9 +53,17 @@ def chat_turn(
     def work(session: Session) -> Task:
         rater, row = rater_in(session, actor, campaign)
         if form_of(row).kind != "chat":
-            raise InvalidFeedback(f"the campaign {row.name!r} is of kind {form_of(row).kind}, not chat")
+            raise InvalidFeedback(
+                "the campaign {campaign!r} is of kind {kind}, not chat",
+                campaign=row.name,
+                kind=form_of(row).kind,
+            )
         if row.status != "open":
-            raise Conflict(f"the campaign {row.name!r} is {row.status}; ask its manager to open it")
+            raise Conflict(
+                "the campaign {campaign!r} is {status}; ask its manager to open it",
+                campaign=row.name,
+                status=Phrase(row.status),
+            )
         if standing_of(session, db, row, rater) != "active":
             raise Conflict("you were paused in this campaign; ask its manager")
         where = _next_turn(session, actor, after)

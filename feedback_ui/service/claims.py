@@ -15,7 +15,7 @@ from sqlalchemy import Select, exists, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from feedback_ui.database import Database
-from feedback_ui.errors import Conflict, InvalidFeedback
+from feedback_ui.errors import Conflict, InvalidFeedback, Phrase
 from feedback_ui.schema import Assignment, Campaign, GoldKey, Item
 from feedback_ui.service.access import Actor, own_assignment, rater_in
 from feedback_ui.service.campaigns import form_of
@@ -113,7 +113,11 @@ def next_task(
     """
     turn = next_turn(db, actor, campaign, rng=rng)
     if turn.state in ("paused", "closed"):
-        raise Conflict(f"the campaign {str(campaign)!r} is {turn.state}; ask its manager")
+        raise Conflict(
+            "the campaign {campaign!r} is {state}; ask its manager",
+            campaign=str(campaign),
+            state=Phrase(turn.state),
+        )
     return turn.task
 
 
@@ -141,7 +145,7 @@ def save_draft(db: Database, actor: Actor, assignment_id: UUID, draft: dict[str,
         InvalidFeedback: it is longer than a million characters.
     """
     if len(repr(draft)) > MAX_DRAFT:
-        raise InvalidFeedback(f"the draft is longer than {MAX_DRAFT:,} characters")
+        raise InvalidFeedback("the draft is longer than {max_draft:,} characters", max_draft=MAX_DRAFT)
 
     def work(session: Session) -> None:
         locked(session, own_assignment(session, actor, assignment_id)).draft = draft

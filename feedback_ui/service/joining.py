@@ -50,7 +50,7 @@ def open_link(
     """
     require_manager(actor)
     if limit is not None and limit < 1:
-        raise InvalidFeedback(f"limit={limit} lets nobody come; give 1 or more, or leave it off")
+        raise InvalidFeedback("limit={limit} lets nobody come; give 1 or more, or leave it off", limit=limit)
     if valid is not None and valid <= timedelta(0):
         raise InvalidFeedback("the link would have ended already; give a time above 0, or leave it off")
     token = secrets.token_urlsafe(32)
@@ -186,7 +186,7 @@ def _guest(
     wanted = name or worker or ""
     if session.scalar(select(Rater.id).where(Rater.name == wanted)):
         if name:
-            raise Conflict(f"there is a rater {wanted!r} already; choose another name")
+            raise Conflict("there is a rater {name!r} already; choose another name", name=wanted)
         wanted = f"{wanted[:180]} ({secrets.token_hex(4)})"  # of another campaign, or somebody's name
     return add_account(session, db, None, wanted, "rater", password_hash, guest=True)
 

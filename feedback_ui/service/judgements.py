@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from feedback_ui.database import Database
-from feedback_ui.errors import Conflict, InvalidFeedback
+from feedback_ui.errors import Conflict, InvalidFeedback, listed
 from feedback_ui.form import MAX_TEXT, Given, check_storable, parse_given
 from feedback_ui.schema import Action, Assignment, Campaign, Judgement
 from feedback_ui.service.access import Actor, own_assignment
@@ -63,10 +63,12 @@ def skip(
 ) -> Receipt:
     """Leave the item to others, for one of `SKIP_REASONS`; `text` says more. Errors as for `submit`."""
     if reason not in SKIP_REASONS:
-        raise InvalidFeedback(f"skip for one of {', '.join(SKIP_REASONS)}, not {reason!r}")
+        raise InvalidFeedback(
+            "skip for one of {reasons}, not {reason!r}", reasons=listed(SKIP_REASONS), reason=reason
+        )
     check_storable(text, "the reason")
     if len(text) > MAX_TEXT:
-        raise InvalidFeedback(f"the reason is longer than {MAX_TEXT:,} characters")
+        raise InvalidFeedback("the reason is longer than {max_text:,} characters", max_text=MAX_TEXT)
     content = {"skip": reason, **({"reason": text} if text else {})}
     return _take(db, actor, assignment_id, "skip", content, key=key)
 
@@ -242,11 +244,13 @@ def _receipt(judgement: Judgement, campaign: Campaign) -> Receipt:
 
 def _not_closed(campaign: Campaign) -> None:
     if campaign.status == "closed":
-        raise Conflict(f"the campaign {campaign.name!r} is closed; its judgements stay as they are")
+        raise Conflict(
+            "the campaign {campaign!r} is closed; its judgements stay as they are", campaign=campaign.name
+        )
 
 
 def _check_key(key: str) -> None:
     if not 0 < len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
         raise InvalidFeedback(
-            f"key is 1 to {MAX_KEY} printable characters of ASCII, made anew for each click"
+            "key is 1 to {max_key} printable characters of ASCII, made anew for each click", max_key=MAX_KEY
         )

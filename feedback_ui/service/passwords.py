@@ -15,7 +15,11 @@ MAX_PASSWORD = 1000  # a hash of a megabyte would keep the server busy
 def hash_password(password: str) -> str:
     """The argon2id hash to store. Raises InvalidFeedback for one that is too short or too long."""
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        raise InvalidFeedback(f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters")
+        raise InvalidFeedback(
+            "a password has {min_password} to {max_password} characters",
+            min_password=MIN_PASSWORD,
+            max_password=MAX_PASSWORD,
+        )
     return hasher().hash(password)
 
 

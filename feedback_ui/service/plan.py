@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from feedback_ui.errors import InvalidFeedback
+from feedback_ui.errors import InvalidFeedback, Phrase, listed
 from feedback_ui.form import Form, Kind
 
 LEASE_S = 20 * 60
@@ -34,24 +34,38 @@ class Plan:
 
     def __post_init__(self) -> None:
         if not 1 <= self.raters_per_item <= 1000:
-            raise InvalidFeedback(f"raters per item={self.raters_per_item} is not 1 to 1000")
+            raise InvalidFeedback(
+                "raters per item={raters_per_item} is not 1 to 1000", raters_per_item=self.raters_per_item
+            )
         if not 0 <= self.overlap <= 1:
-            raise InvalidFeedback(f"overlap={self.overlap} is a share of the items, 0 to 1")
+            raise InvalidFeedback("overlap={overlap} is a share of the items, 0 to 1", overlap=self.overlap)
         if not 0 <= self.gold_share < 1:
             raise InvalidFeedback(
-                f"gold share={self.gold_share} is 0 to less than 1; 0.1 is every tenth item"
+                "gold share={gold_share} is 0 to less than 1; 0.1 is every tenth item",
+                gold_share=self.gold_share,
             )
         if not 10 <= self.lease_s <= 7 * 86400:
-            raise InvalidFeedback(f"lease={self.lease_s} s is not 10 s to a week; 1200 is 20 minutes")
+            raise InvalidFeedback(
+                "lease={lease_s} s is not 10 s to a week; 1200 is 20 minutes", lease_s=self.lease_s
+            )
         if not 0 <= self.qualify_items <= 100:
-            raise InvalidFeedback(f"test items={self.qualify_items} is not 0 to 100")
+            raise InvalidFeedback(
+                "test items={qualify_items} is not 0 to 100", qualify_items=self.qualify_items
+            )
         if not 0 < self.pass_mark <= 1:
-            raise InvalidFeedback(f"pass mark={self.pass_mark} is a share, more than 0 to 1; 0.8 is usual")
+            raise InvalidFeedback(
+                "pass mark={pass_mark} is a share, more than 0 to 1; 0.8 is usual", pass_mark=self.pass_mark
+            )
         if not 0 < self.rater_share <= 1:
-            raise InvalidFeedback(f"rater share={self.rater_share} is a share, more than 0 to 1; 1 is no cap")
+            raise InvalidFeedback(
+                "rater share={rater_share} is a share, more than 0 to 1; 1 is no cap",
+                rater_share=self.rater_share,
+            )
         if not 0 <= self.pause_gold <= GOLD_WINDOW:
             raise InvalidFeedback(
-                f"pause at={self.pause_gold} wrong of the last {GOLD_WINDOW} is not 0 to {GOLD_WINDOW}"
+                "pause at={pause_gold} wrong of the last {gold_window} is not 0 to {gold_window}",
+                pause_gold=self.pause_gold,
+                gold_window=GOLD_WINDOW,
             )
 
     def check_fits(self, form: Form) -> None:
@@ -59,8 +73,11 @@ class Plan:
         for what, asked in (("a test", self.qualify_items), ("a pause", self.pause_gold)):
             if asked and form.kind not in WITH_GOLD:
                 raise InvalidFeedback(
-                    f"{what} needs items with a known answer, which kind={form.kind} does not have; "
-                    f"kinds that do: {', '.join(WITH_GOLD)}"
+                    "{what} needs items with a known answer, which kind={kind} does not have; "
+                    "kinds that do: {kinds}",
+                    what=Phrase(what),
+                    kind=form.kind,
+                    kinds=listed(WITH_GOLD),
                 )
         if self.rater_share < 1 and form.kind == "chat":
             raise InvalidFeedback("rater share is of the items there are, and kind=chat makes its own")

@@ -100,10 +100,12 @@ def snapshot(
     require_manager(actor)
     folder = Path(folder)
     if folder.exists():
-        raise InvalidFeedback(f"{folder} is there already; a snapshot is never written over: name another")
+        raise InvalidFeedback(
+            "{folder} is there already; a snapshot is never written over: name another", folder=folder
+        )
     row, said, revisions, last = db.read_at_cut(lambda session: _taken(session, campaign))
     if not said:
-        raise InvalidFeedback(f"nothing was judged yet in the campaign {row.name!r}")
+        raise InvalidFeedback("nothing was judged yet in the campaign {campaign!r}", campaign=row.name)
     tables: dict[str, Sequence[Row]] = {
         "preferences": preference_rows(said, aggregate),
         "demonstrations": demonstration_rows(said),

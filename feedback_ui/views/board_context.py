@@ -15,6 +15,7 @@ from gradio.components import Component
 
 from feedback_ui.database import Database
 from feedback_ui.errors import InvalidFeedback
+from feedback_ui.problems import in_words
 from feedback_ui.service.access import Actor, require_manager
 from feedback_ui.service.figures import FigureCache, Figures
 from feedback_ui.views.board_html import text
@@ -146,8 +147,8 @@ class Board:
 
 
 def _refused(request: gr.Request, error: RlhfError, count: int) -> list[Any]:
-    title = words_in(language_of(request))("page.refused")
-    gr.Warning(text(error), duration=_LONG_S, title=title)
+    words = words_in(language_of(request))
+    gr.Warning(text(in_words(error, words.language)), duration=_LONG_S, title=words("page.refused"))
     return [gr.skip() for _ in range(count)]
 
 

@@ -12,6 +12,7 @@ from gradio.processing_utils import save_file_to_cache
 
 from feedback_ui.errors import InvalidFeedback
 from feedback_ui.export_rows import AGGREGATES
+from feedback_ui.problems import in_words
 from feedback_ui.service.audit import snapshots_taken
 from feedback_ui.service.campaigns import campaign_info
 from feedback_ui.service.importing import Imported, import_file
@@ -132,7 +133,10 @@ class DataPart:
 def _came_to(words: Words, said: str, found: Imported) -> str:
     if not found.problems:
         return notice(said, "good")
-    rows = [(problem.place, problem.reason) for problem in found.problems[:SHOWN_PROBLEMS]]
+    rows = [
+        (problem.place, in_words(problem.error, words.language))
+        for problem in found.problems[:SHOWN_PROBLEMS]
+    ]
     title = words("import.problems", count=len(found.problems), shown=len(rows))
     return notice(said) + section(title, table([words("import.place"), words("import.why")], rows))
 

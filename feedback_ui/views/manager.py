@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from feedback_ui.database import Database
+from feedback_ui.problems import in_words
 from feedback_ui.service.access import Actor
 from feedback_ui.views.board_campaigns import CampaignsPart, campaign_choices
 from feedback_ui.views.board_context import Board, Part
@@ -159,7 +160,7 @@ def _opening(board: Board) -> Callable[[gr.Request], list[Any]]:
             choices = campaign_choices(board, ask)
             chosen = _chosen(request, [value for _, value in choices])
         except RlhfError as error:
-            message = gr.update(value=notice(str(error), "alarm"), visible=True)
+            message = gr.update(value=notice(in_words(error, words.language), "alarm"), visible=True)
             return [message, gr.update(visible=False), *(gr.skip() for _ in range(2 + len(board.worded)))]
         more = {board.campaign: {"choices": choices, "value": chosen}}
         shown = gr.update(visible=False), gr.update(visible=True)

@@ -261,7 +261,8 @@ def test_an_annotation_that_cannot_be_used_leaves_the_row_and_the_others() -> No
 
 
 def test_rows_of_ours_pass_as_they_are() -> None:
-    for row in ({"prompt": "p", "fields": {"a": 1}, "responses": ["A", "B"]}, [1], RowProblem("f:1", "bad")):
+    bad = RowProblem("f:1", InvalidFeedback("bad"))
+    for row in ({"prompt": "p", "fields": {"a": 1}, "responses": ["A", "B"]}, [1], bad):
         assert convert(row) == [row]
 
 

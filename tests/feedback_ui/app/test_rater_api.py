@@ -228,7 +228,9 @@ def test_what_is_not_there(db: Database, browser) -> None:
         answer = rater.get(path)
         assert (answer.status_code, answer.json()["error"]["kind"]) == (404, "not-found")
         assert "pairs" not in answer.text  # the names of others' campaigns are not told
-    assert rater.get("/api/campaigns/pairs").status_code == 422
+    cut_off = rater.get("/api/campaigns/pairs")  # a link that has lost its end
+    assert (cut_off.status_code, cut_off.json()["error"]["kind"]) == (404, "not-found")
+    assert rater.get(f"{rater.campaign('pairs')}/past?limit=many").status_code == 422
     assert rater.get("/api/nothing").json()["error"]["kind"] == "not-found"
 
 
