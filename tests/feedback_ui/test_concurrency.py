@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -79,6 +80,39 @@ def test_the_last_slots_go_to_those_who_ask_at_once(db: Database) -> None:
         tasks = list(pool.map(lambda actor: next_task(db, actor, name), actors))
     assert sum(task is not None for task in tasks) == 6
     check_invariants(db)
+
+
+class InTheMiddle(random.Random):
+    """Chance that has something else happen in the middle of a claim: after it has looked which item is free,
+    and before it has written that one is taken."""
+
+    def __init__(self, meanwhile: threading.Thread) -> None:
+        super().__init__(0)
+        self.meanwhile = meanwhile
+        self.waited = False
+
+    def shuffle(self, x: Any) -> None:
+        self.meanwhile.start()
+        self.meanwhile.join(1.0)
+        self.waited = self.meanwhile.is_alive()
+        super().shuffle(x)
+
+
+def test_two_processes_that_claim_at_once_are_given_two_items(open_store, clock) -> None:
+    """Threads of one process take turns by a lock of ours; processes by the database alone. On SQLite the
+    first one's transaction has to be the only one that writes from its beginning, and not from its first
+    write: else the other comes between, and the first is refused."""
+    one, other = open_store(clock=clock), open_store(clock=clock)
+    name = campaign(one, 2)
+    a, b = rater(one, "a"), rater(one, "b")
+    given: list[Any] = []
+    meanwhile = threading.Thread(target=lambda: given.append(next_task(other, b, name)))
+    chance = InTheMiddle(meanwhile)
+    given.append(next_task(one, a, name, rng=chance))
+    meanwhile.join()
+    assert {task.prompt for task in given} == {"问题 0?", "问题 1?"}
+    assert chance.waited == one.is_sqlite  # PostgreSQL passes over the item that the first has in hand
+    check_invariants(one)
 
 
 def test_one_rater_in_many_tabs_holds_one_item(db: Database) -> None:
