@@ -6,7 +6,7 @@ of it and walks through the points by the arrow keys.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -34,12 +34,16 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Series:
-    """Points that belong together; `kind` is a class of colour, `line` whether they are joined."""
+    """Points that belong together; `kind` is a class of colour, `line` whether they are joined.
+
+    The name stands beside the last point, or where not `labelled` only in what is said of a point.
+    """
 
     name: Words
     points: Sequence[Point]
     kind: str = "main"
     line: bool = True
+    labelled: bool = True
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def chart(title: Words, series: Sequence[Series], frame: Frame) -> Markup:
         return Markup()
     across, up = _axes(drawn, frame)
     body = [_grid(across, up, frame)]
-    if frame.even is not None and up.low < frame.even < up.high:
+    if frame.even is not None:
         body.append(_line("even", across.start, up(frame.even), across.end, up(frame.even)))
     if frame.diagonal:
         low, high = max(across.low, up.low), min(across.high, up.high)
@@ -88,12 +92,13 @@ def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
 
 def _finite(series: Series) -> Series:
     kept = [point for point in series.points if math.isfinite(point.x) and math.isfinite(point.y)]
-    return Series(series.name, kept, series.kind, series.line)
+    return replace(series, points=kept)
 
 
 def _axes(series: Sequence[Series], frame: Frame) -> tuple[Axis, Axis]:
     points = [point for one in series for point in one.points]
     ys = [y for point in points for y in (point.y, point.low, point.high) if y is not None]
+    ys += [frame.even] if frame.even is not None else []
     xs = [*(point.x for point in points), *(frame.ticks_x or ()), *([0.0] if frame.from_zero_x else [])]
     right = frame.width - 14.0
     if frame.diagonal:
@@ -156,7 +161,10 @@ def _names(series: Sequence[Series], across: Axis, up: Axis, frame: Frame) -> li
         Label(name, across(point.x), up(point.y), one.kind)
         for one in series
         for point in one.points
-        if (name := point.name or (one.name if point is one.points[-1] and one.name.en else None))
+        if (
+            name := point.name
+            or (one.name if one.labelled and point is one.points[-1] and one.name.en else None)
+        )
     ]
     drawn = [dot for one in series for dot in _dots(one, across, up)]
     return [

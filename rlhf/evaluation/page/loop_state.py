@@ -1,0 +1,188 @@
+"""Where a loop stands: what it does and waits for, why it ended, and the commands by which it goes on."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rlhf.evaluation.page.loop_rounds import Kind, kind_of
+from rlhf.evaluation.page.loop_words import DOING, ENDED, STRATEGIES
+from rlhf.evaluation.page.numbers import number, percent
+from rlhf.evaluation.page.words import Words
+from rlhf.runs.loop_record import EndingRules, LoopRecord, RoundRecord, Waiting
+from rlhf.runs.names import command_for
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something that can be done to the loop, and the command that does it."""
+
+    does: Words
+    command: str
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A rule that ends the loop: how far it has come, of how much; the share is None where it is no count."""
+
+    name: Words
+    there: str
+    of: str
+    share: float | None
+
+
+@dataclass(frozen=True)
+class Now:
+    """The state for the top of the page. `waiting` is there while the newest round waits for judgements."""
+
+    headline: Words
+    as_of: datetime | None
+    current: RoundRecord | None
+    waiting: Waiting | None
+    limits: Sequence[Limit]
+    extend: Command | None
+    commands: Sequence[Command]
+
+
+def now(record: LoopRecord) -> Now:
+    """The state that a record tells of."""
+    current = next((one for one in record.rounds if one.status != "done"), None)
+    waiting = current.waiting if current is not None and current.status == "waiting" else None
+    return Now(
+        headline=headline(record),
+        as_of=_as_of(record),
+        current=current,
+        waiting=waiting,
+        limits=list(_limits(record)),
+        extend=_extend(record),
+        commands=_commands(record),
+    )
+
+
+def headline(record: LoopRecord) -> Words:
+    """One sentence: where the loop is."""
+    name = record.incumbent.label
+    if record.ended is not None:
+        count, why = _done(record), ENDED[record.ended]
+        return Words(
+            f"The loop has ended after {count} {'round' if count == 1 else 'rounds'}: {why.en}. "
+            f"Its policy is {name}.",
+            f"循环已在 {count} 轮后结束：{why.zh}。所得策略是 {name}。",
+        )
+    if not record.rounds:
+        return Words(f"No round has begun. The policy is {name}.", f"尚未开始任何一轮。当前策略是 {name}。")
+    last = next((one for one in record.rounds if one.status != "done"), record.rounds[-1])
+    if last.status == "waiting" and last.waiting is not None:
+        left = number(max(last.waiting.needed - last.waiting.judgements, 0))
+        return Words(
+            f"Round {last.number} waits for {left} more {'judgement' if left == '1' else 'judgements'}.",
+            f"第 {last.number} 轮还在等待 {left} 个判断。",
+        )
+    doing = DOING[last.status]
+    return Words(
+        f"Round {last.number}: {doing.en.format(incumbent=last.incumbent)}.",
+        f"第 {last.number} 轮：{doing.zh.format(incumbent=last.incumbent)}。",
+    )
+
+
+def _as_of(record: LoopRecord) -> datetime | None:
+    """The latest time that the record speaks of."""
+    times = [entry.time for entry in record.log]
+    for one in record.rounds:
+        times += [one.started, *([one.ended] if one.ended else [])]
+        times += [one.waiting.seen] if one.waiting and one.waiting.seen else []
+    return max(times, key=_aware, default=None)
+
+
+def _aware(time: datetime) -> datetime:
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _done(record: LoopRecord) -> int:
+    return sum(one.status == "done" for one in record.rounds)
+
+
+def _limits(record: LoopRecord) -> list[Limit]:
+    rules = record.rules or EndingRules()
+    counts = (
+        (Words("rounds", "轮数"), _done(record), rules.rounds),
+        (Words("judgements", "判断数"), record.judgements, rules.max_judgements),
+        (Words("rounds without a promotion", "连续未晋升的轮数"), _in_vain(record), rules.patience),
+    )
+    found = [
+        Limit(name, number(there), number(most), min(there / most, 1.0) if most else None)
+        for name, there, most in counts
+        if most is not None
+    ]
+    if rules.target_win_rate is not None:
+        name = Words("target: win rate over the first policy", "目标：对最初策略的胜率")
+        found.append(Limit(name, "", percent(rules.target_win_rate), None))
+    return found
+
+
+def _in_vain(record: LoopRecord) -> int:
+    """How many of the newest finished rounds promoted nothing, in a row."""
+    count = 0
+    for one in reversed([one for one in record.rounds if one.status == "done"]):
+        if one.promoted:
+            break
+        count += 1
+    return count
+
+
+def _extend(record: LoopRecord) -> Command | None:
+    """How a loop that has ended is taken further; None for one that has not."""
+    rules = record.rules or EndingRules()
+    base = _command(record)
+    if record.ended == "rounds":
+        done = max(_done(record), rules.rounds or 0)
+        return Command(Words("Allow more rounds.", "允许更多轮。"), f"{base} stage.rounds={done + 3}")
+    if record.ended == "budget":
+        most = max(record.judgements, rules.max_judgements or 0)
+        per_round = record.rounds[-1].budget if record.rounds else 0
+        allow = most + max(per_round, 1)
+        return Command(
+            Words("Allow more judgements.", "允许更多判断。"), f"{base} stage.max_judgements={allow}"
+        )
+    if record.ended == "patience":
+        patience = max(_in_vain(record), rules.patience or 0) + 2
+        said = Words("Be more patient, or try another strategy.", "增加耐心，或换一种选题策略。")
+        return Command(said, f"{base} stage.patience={patience}")
+    if record.ended == "target":
+        target = rules.target_win_rate if rules.target_win_rate is not None else 0.5
+        said = Words("Aim higher.", "提高目标。")
+        return Command(said, f"{base} stage.target_win_rate={round((1 + target) / 2, 3):g}")
+    return None
+
+
+def _commands(record: LoopRecord) -> list[Command]:
+    base = _command(record)
+    found = [Command(Words("Go on, after anything that stopped it.", "无论因何停止，继续运行。"), base)]
+    if record.rounds:
+        last = record.rounds[-1]
+        other = next(name for name in STRATEGIES if name != last.strategy)
+        change = f"{base} stage.strategy={other} stage.budget={last.budget}"
+        said = Words("Change strategy or budget from the next round on.", "从下一轮起更换选题策略或预算。")
+        found.append(Command(said, change))
+    earlier = [one.label for one in record.policies if one.label != record.incumbent.label]
+    if earlier:
+        back = f"{base} {shlex.quote(f'stage.rollback={earlier[-1]}')}"
+        found.append(Command(Words(f"Go back to {earlier[-1]}.", f"退回到 {earlier[-1]}。"), back))
+    return found
+
+
+def _command(record: LoopRecord) -> str:
+    return record.command or command_for("loop", record.experiment, Path("runs"))
+
+
+def kinds(record: LoopRecord) -> dict[str, Kind]:
+    """The kind of the round that made each policy, by the policy's label."""
+    found = {f"round-{one.number}": kind_of(one) for one in record.rounds}
+    return found | {one.candidate.label: kind_of(one) for one in record.rounds if one.candidate}
+
+
+def policies(record: LoopRecord) -> list[str]:
+    """Labels of all that the page speaks of: strengths first, the strongest at the top, then the others."""
+    strong = sorted(record.strengths, key=lambda label: -record.strengths[label][0])
+    return [*strong, *(one.label for one in record.policies if one.label not in record.strengths)]
