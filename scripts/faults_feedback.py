@@ -31,6 +31,7 @@ sys.path.insert(0, str(ROOT))
 
 from feedback_ui.database import open_database  # noqa: E402
 from scripts.feedback_load.faults import FAULTS, Setting  # noqa: E402
+from scripts.feedback_load.stopping import until_stopped  # noqa: E402
 from scripts.feedback_load.store import check, prepare  # noqa: E402
 from scripts.measuring.postgres import Server, postgres_server  # noqa: E402
 
@@ -119,4 +120,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(until_stopped(main))

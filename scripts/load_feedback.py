@@ -34,6 +34,7 @@ from feedback_ui.database import Database, open_database  # noqa: E402
 from feedback_ui.service.claims import next_task  # noqa: E402
 from feedback_ui.service.judgements import submit  # noqa: E402
 from scripts.feedback_load.page import Answer, Page, Visitor  # noqa: E402
+from scripts.feedback_load.stopping import until_stopped  # noqa: E402
 from scripts.feedback_load.store import (  # noqa: E402
     CAMPAIGN,
     RATERS_PER_ITEM,
@@ -141,8 +142,7 @@ def _by_page(
     _db: Database, place: str, people: Sequence[Person], stack: ExitStack, _seed: int
 ) -> list[Callable[[], Click]]:
     """Raters who send requests to a server of their own."""
-    page = Page(place)
-    stack.callback(page.stop)
+    page = stack.enter_context(Page(place))
 
     def begin(person: Person) -> Click:
         visitor = Visitor(page.address, person.token)
@@ -174,7 +174,9 @@ def judge(
     ready = threading.Barrier(len(begins) + 1)
     threads = [
         threading.Thread(
-            target=one_rater, args=(begin, log, pace, seconds, random.Random(f"{seed}/{number}"), ready)
+            target=one_rater,
+            args=(begin, log, pace, seconds, random.Random(f"{seed}/{number}"), ready),
+            daemon=True,  # a script that is stopped does not wait for them
         )
         for number, (begin, log) in enumerate(zip(begins, logs, strict=True))
     ]
@@ -252,4 +254,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(until_stopped(main))

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import IO, Any
 
+from feedback_ui.children import ending_with_us, stopped_as_by_ctrl_c
 from feedback_ui.cli.serve import add_address, serve_page
 from feedback_ui.cli.shared import command
 from feedback_ui.database import Database
@@ -42,8 +43,10 @@ def _chat(db: Database, options: argparse.Namespace) -> int:
     form = Form(kind="chat", reason="optional")
     with suppress(Conflict):  # it was made when this command was run before
         create_campaign(db, OPERATOR, CAMPAIGN, form)
-    with _endpoint(options.before, options.after) as url:
-        return serve_page(db, options, model_urls=[url])
+    with stopped_as_by_ctrl_c(), _endpoint(options.before, options.after) as url:
+        code = serve_page(db, options, model_urls=[url])
+    print(f"stopped; what was said is kept in {db.name}", file=sys.stderr)
+    return code
 
 
 @contextmanager
@@ -56,15 +59,23 @@ def _endpoint(before: str, after: str) -> Generator[str]:
     names = "names=[after,before]"  # what is stored with the answers; no rater sees them
     words = [f"inputs.policy={after}", f"inputs.baseline={before}", names, "port=0"]
     started = [sys.executable, "-m", "rlhf.serve", *words]
-    with subprocess.Popen(started, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with subprocess.Popen(
+        started,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for us, who end it
+        preexec_fn=ending_with_us(),
+    ) as process:
         assert process.stderr is not None
         try:
             yield _address(process.stderr, shlex.join(["python", "-m", "rlhf.serve", *words]))
         finally:
             process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=_STOP_S)
-            process.kill()  # nothing of it is to be saved; no harm where it has ended
+            try:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=_STOP_S)
+            finally:  # also where Ctrl-C is pressed once more
+                process.kill()  # nothing of it is to be saved; no harm where it has ended
 
 
 def _address(said: IO[str], typed: str) -> str:

@@ -22,7 +22,7 @@ class Crowd:
         self.logs = [Log() for _ in people]
         self._over = threading.Event()
         self._threads = [
-            threading.Thread(target=self._judge, args=(address, person, log, f"{seed}/{number}"))
+            threading.Thread(target=self._judge, args=(address, person, log, f"{seed}/{number}"), daemon=True)
             for number, (person, log) in enumerate(zip(people, self.logs, strict=True))
         ]
 

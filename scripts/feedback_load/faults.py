@@ -4,9 +4,10 @@ import random
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import uvicorn
 
@@ -43,49 +44,45 @@ Fault = Callable[[Setting], tuple[int, list[Log]]]
 
 def kill(setting: Setting) -> tuple[int, list[Log]]:
     """Kill and start again at the same port while the raters go on."""
-    page = Page(setting.place)
-    with Crowd(page.address, setting.people, seed=0) as crowd:
-        for _ in range(setting.runs):
+    with _pages(setting) as start:
+        page = start()
+        with Crowd(page.address, setting.people, seed=0) as crowd:
+            for _ in range(setting.runs):
+                crowd.wait_for(ENOUGH)
+                time.sleep(setting.rng.random())
+                page.kill()
+                page = start()
             crowd.wait_for(ENOUGH)
-            time.sleep(setting.rng.random())
-            page.kill()
-            page = Page(setting.place, port=page.port)
-        crowd.wait_for(ENOUGH)
-    _offered_again(page.address, setting.people)
-    page.stop()
+        _offered_again(page.address, setting.people)
     return setting.runs, crowd.logs
 
 
 def network(setting: Setting) -> tuple[int, list[Log]]:
     """A network that cuts one piece in twenty."""
-    page = Page(setting.place)
-    with BrokenNetwork(page.address, share=0.05, seed=0) as broken:
+    with Page(setting.place) as page, BrokenNetwork(page.address, share=0.05, seed=0) as broken:
         with Crowd(broken.address, setting.people, seed=0) as crowd:
             crowd.wait_for(20 * ENOUGH)
             broken.heal()
             crowd.wait_for(ENOUGH)
-        cuts = broken.cuts
-    page.stop()
-    return cuts, crowd.logs
+        return broken.cuts, crowd.logs
 
 
 def reload(setting: Setting) -> tuple[int, list[Log]]:
     """A draft saved by one browser is in hand in the next, with its item."""
-    page = Page(setting.place)
     log = Log()
-    for person in setting.people:
-        before = Visitor(page.address, person.token)
-        path = f"{before.campaign()}/task"
-        own = before.ask("GET", path).body["task"]["assignment"]
-        draft = {"reason": f"半句话 … {own}", "strength": 1}
-        before.ask("POST", f"/api/assignments/{own}/draft", {"draft": draft})
-        before.leave()
-        after = Visitor(page.address, person.token)
-        found = after.ask("GET", path).body["task"]
-        if (found["assignment"], found["draft"]) != (own, draft):
-            log.errors.append(f"the draft of {own} is {found['draft']} of {found['assignment']}")
-        after.leave()
-    page.stop()
+    with Page(setting.place) as page:
+        for person in setting.people:
+            before = Visitor(page.address, person.token)
+            path = f"{before.campaign()}/task"
+            own = before.ask("GET", path).body["task"]["assignment"]
+            draft = {"reason": f"半句话 … {own}", "strength": 1}
+            before.ask("POST", f"/api/assignments/{own}/draft", {"draft": draft})
+            before.leave()
+            after = Visitor(page.address, person.token)
+            found = after.ask("GET", path).body["task"]
+            if (found["assignment"], found["draft"]) != (own, draft):
+                log.errors.append(f"the draft of {own} is {found['draft']} of {found['assignment']}")
+            after.leave()
     return len(setting.people), [log]
 
 
@@ -104,49 +101,39 @@ def clock(setting: Setting) -> tuple[int, list[Log]]:
 
 
 def read_only(setting: Setting) -> tuple[int, list[Log]]:
-    """The same file, opened such that SQLite may not write it (file modes do not bind root)."""
-    page = Page(setting.place)
-    port = page.port
-    with Crowd(page.address, setting.people, seed=0) as crowd:
-        crowd.wait_for(ENOUGH)
-        page.stop()
-        page = Page(f"sqlite:///file:{setting.place}?mode=ro&uri=true", port=port)
-        _refuses(page.address, setting.people[0])
-        page.stop()
-        page = Page(setting.place, port=port)
-        crowd.wait_for(ENOUGH)
-    page.stop()
-    return 1, crowd.logs
+    """The database's file cannot be written; judging ends with an error, and goes on once it can."""
+    return _takes_nothing(setting, place=f"sqlite:///file:{setting.place}?mode=ro&uri=true")
 
 
 def full(setting: Setting) -> tuple[int, list[Log]]:
     """No file grows beyond a few judgements; judging ends with an error, and goes on afterwards."""
-    page = Page(setting.place)
-    port = page.port
-    with Crowd(page.address, setting.people, seed=0) as crowd:
-        crowd.wait_for(ENOUGH)
-        page.stop()
-        page = Page(setting.place, port=port, largest_file=FULL)
-        _refuses(page.address, setting.people[0])
-        page.kill()
-        page = Page(setting.place, port=port)
-        crowd.wait_for(ENOUGH)
-    page.stop()
+    return _takes_nothing(setting, largest_file=FULL)
+
+
+def _takes_nothing(setting: Setting, **options: Any) -> tuple[int, list[Log]]:
+    with _pages(setting) as start:
+        page = start()
+        with Crowd(page.address, setting.people, seed=0) as crowd:
+            crowd.wait_for(ENOUGH)
+            page.stop()
+            page = start(**options)
+            _refuses(page.address, setting.people[0])
+            page.kill()
+            start()
+            crowd.wait_for(ENOUGH)
     return 1, crowd.logs
 
 
 def restart(setting: Setting) -> tuple[int, list[Log]]:
     """PostgreSQL goes away at once, its connections with it, and comes back."""
     assert setting.server is not None
-    page = Page(setting.place)
     times = max(1, setting.runs // 4)
-    with Crowd(page.address, setting.people, seed=0) as crowd:
+    with Page(setting.place) as page, Crowd(page.address, setting.people, seed=0) as crowd:
         for _ in range(times):
             crowd.wait_for(ENOUGH)
-            setting.server.control("-m", "immediate", "stop")
-            setting.server.control("-o", setting.server.options, "start")
+            setting.server.stop()
+            setting.server.start()
         crowd.wait_for(ENOUGH)
-    page.stop()
     return times, crowd.logs
 
 
@@ -159,6 +146,22 @@ FAULTS: dict[str, Fault] = {
     "full": full,
     "restart": restart,
 }
+
+
+@contextmanager
+def _pages(setting: Setting) -> Generator[Callable[..., Page]]:
+    """Starts the page on the setting's store, one after the other at one port; the last is stopped."""
+    with ExitStack() as last:
+        port = 0
+
+        def start(*, place: str = setting.place, **options: Any) -> Page:
+            nonlocal port
+            last.pop_all()  # it has ended
+            page = last.enter_context(Page(place, port=port, **options))
+            port = page.port
+            return page
+
+        yield start
 
 
 @contextmanager

@@ -7,13 +7,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import urlsplit
+
+from feedback_ui.children import ending_with_us
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 300.0
@@ -33,7 +36,10 @@ class Answer:
 
 
 class Page:
-    """`python -m feedback_ui serve` on a store."""
+    """`python -m feedback_ui serve` on a store; as a context it is stopped at the end, whatever happened.
+
+    It ends with this process, also where that is killed.
+    """
 
     def __init__(
         self,
@@ -55,12 +61,26 @@ class Page:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=None if largest_file is None else partial(_limit_files, largest_file),
+            start_new_session=True,  # Ctrl-C is for us, who stop it
+            preexec_fn=partial(_prepare, ending_with_us(signal.SIGKILL), largest_file),
         )
         self.said: list[str] = []
         self._reading = threading.Thread(target=self._read, daemon=True)
         self._reading.start()
         self.address = self._address()
+
+    def __enter__(self) -> Self:
+        """It runs already."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stopped, or killed where something went wrong already."""
+        if error is None:
+            self.stop()
+        else:
+            self.kill()
 
     @property
     def port(self) -> int:
@@ -83,15 +103,22 @@ class Page:
 
     def _address(self) -> str:
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        try:
+            line = self.process.stdout.readline()
+        except BaseException:  # stopped while it starts: nobody has it yet who could end it
+            self.kill()
+            raise
         if not line.startswith("http"):
             self.process.wait(timeout=START_S)
             raise RuntimeError(f"the page did not start: {line}{''.join(self.said)}")
         return line.split()[0]
 
 
-def _limit_files(size: int) -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+def _prepare(ending: Callable[[], None] | None, largest_file: int | None) -> None:
+    if ending is not None:
+        ending()
+    if largest_file is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
 
 
 class Visitor:

@@ -3,8 +3,10 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +15,9 @@ from pathlib import Path
 
 import psycopg
 
+from feedback_ui.children import ending_with_us
+
+START_S = 300.0
 _HOMES = ("/usr/lib/postgresql/17/bin", "/usr/lib/postgresql/16/bin", "/usr/lib/postgresql/15/bin")
 
 
@@ -24,11 +29,7 @@ class Server:
     binaries: Path
     user: str | None
     numbers: Iterator[int] = field(default_factory=count)
-
-    @property
-    def options(self) -> str:
-        """Of the server, to start it with."""
-        return f"-k {self.folder} -c listen_addresses='' -c fsync=off -c max_connections=200"
+    _process: subprocess.Popen[bytes] | None = None
 
     def url(self, name: str) -> str:
         """Of one of its databases."""
@@ -45,15 +46,44 @@ class Server:
         with psycopg.connect(f"host={self.folder} user=tests dbname={database}", autocommit=True) as c:
             c.execute(statement.encode())
 
-    def control(self, *words: str) -> None:
-        """`pg_ctl start|stop|restart ...` on its folder."""
-        command = [str(self.binaries / "pg_ctl"), "-D", str(self.folder / "data"), "-w", "-t", "300", *words]
-        with (self.folder / "pg_ctl.log").open("ab") as log:
-            subprocess.run(command, check=True, stdout=log, stderr=log, user=self.user, cwd=self.folder)
+    def start(self) -> None:
+        """Start it, and wait until it answers. It ends with this process, however that ends.
+
+        Raises RuntimeError where it does not start.
+        """
+        settings = ("listen_addresses=", "fsync=off", "max_connections=200")
+        command = [str(self.binaries / "postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder)]
+        with (self.folder / "postgres.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*command, *(word for setting in settings for word in ("-c", setting))],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                user=self.user,
+                cwd=self.folder,
+                start_new_session=True,  # Ctrl-C is for us, who stop it
+                preexec_fn=ending_with_us(signal.SIGQUIT),
+            )
+        end = time.monotonic() + START_S
+        while True:
+            try:
+                psycopg.connect(f"host={self.folder} user=tests dbname=postgres").close()
+                return
+            except psycopg.OperationalError as error:
+                if self._process.poll() is not None or time.monotonic() > end:
+                    said = (self.folder / "postgres.log").read_text(errors="replace")
+                    raise RuntimeError(f"PostgreSQL did not start: {error}\n{said}") from error
+            time.sleep(0.05)
+
+    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """End it: by SIGQUIT at once, as if the machine went down; by SIGINT with connections broken off."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(timeout=START_S)
 
 
 def binaries() -> Path | None:
-    """The folder of initdb and pg_ctl, or None where PostgreSQL is not installed."""
+    """The folder of initdb and postgres, or None where PostgreSQL is not installed."""
     on_path = shutil.which("initdb")
     places = [*map(Path, _HOMES), *([Path(on_path).parent] if on_path else [])]
     return next((place for place in places if (place / "initdb").exists()), None)
@@ -77,9 +107,8 @@ def postgres_server() -> Generator[Server | None]:
     try:
         initdb = [str(where / "initdb"), "-D", str(folder / "data"), "-U", "tests", "-A", "trust", "-N", "-E"]
         subprocess.run([*initdb, "UTF8"], check=True, capture_output=True, user=user, cwd=folder)
-        server.control("-o", server.options, "start")
+        server.start()
         yield server
     finally:
-        if (folder / "data" / "postmaster.pid").exists():
-            server.control("-m", "immediate", "stop")
+        server.stop()
         shutil.rmtree(folder, ignore_errors=True)

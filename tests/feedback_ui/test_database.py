@@ -1,6 +1,7 @@
 """What is said when the store cannot be used, and that transactions are whole."""
 
 import resource
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -194,7 +195,8 @@ def test_a_restarted_server_is_found_again(server: Server) -> None:
 
     task = next_task(db, a, name)
     submit(db, a, task.assignment_id, {"strength": 1}, key="k")
-    server.control("-m", "fast", "restart")
+    server.stop(signal.SIGINT)
+    server.start()
     assert len(judge_all(db, a, name)) == 3
     assert db.read(lambda session: session.scalar(select(func.count()).select_from(Judgement))) == 4
     db.close()
