@@ -131,8 +131,7 @@ def measure(
 
 def is_refusal(text: str, phrases: Sequence[str] = REFUSAL_PHRASES) -> bool:
     """Whether a phrase stands in the first 120 characters, whatever its case, width and apostrophes."""
-    opening = _folded(text)[:OPENING]
-    return any(_folded(phrase) in opening for phrase in phrases)
+    return _opens_with(text, [_folded(phrase) for phrase in phrases])
 
 
 def broken_words(name: str, guard: Guard) -> Text:
@@ -166,7 +165,8 @@ def _marks(answers: Sequence[Said], phrases: Sequence[str]) -> dict[str, list[fl
     times = Counter(one.text for one in answers)
     prompts_N = len({one.prompt for one in answers})
     repeated = [repetition_rate(one.text) for one in answers]
-    refused = [is_refusal(one.text, phrases) for one in answers]
+    folded = [_folded(phrase) for phrase in phrases]
+    refused = [_opens_with(one.text, folded) for one in answers]
     same = {text for text, count in times.items() if count > max(ONE_FOR_ALL * prompts_N, 2)}
     return {
         "unfinished": [float(not one.ended) for one in answers],
@@ -200,6 +200,11 @@ def _no_worse(known: Sequence[tuple[str, float, float]], margin: float) -> Guard
 
 def _mean_tokens(answers: Sequence[Said]) -> float:
     return float(np.mean([max(one.tokens, 1) for one in answers]))
+
+
+def _opens_with(text: str, folded: Sequence[str]) -> bool:
+    opening = _folded(text)[:OPENING]
+    return any(phrase in opening for phrase in folded)
 
 
 def _folded(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import expit, gammaln, logsumexp
+from scipy.special import expit, gammaln
 
 from rlhf.online.guards import broken_words
 from rlhf.runs.loop_record import Guard
@@ -142,8 +142,7 @@ def _slope(sizes_K: Ints, counts_K: Ints, won: int, level: float) -> float:
 
     def excess(slope: float) -> float:
         tilted_T = log_patterns_T + slope * totals_T
-        reached, all_ = np.asarray(logsumexp(tilted_T[won:])), np.asarray(logsumexp(tilted_T))
-        return float(reached - all_) - math.log(level)
+        return _log_sum(tilted_T[won:]) - _log_sum(tilted_T) - math.log(level)
 
     low, high = -1.0, 1.0
     while excess(low) > 0:
@@ -151,6 +150,11 @@ def _slope(sizes_K: Ints, counts_K: Ints, won: int, level: float) -> float:
     while excess(high) < 0:
         high *= 2
     return cast(float, brentq(excess, low, high, xtol=1e-13))
+
+
+def _log_sum(logs: Floats) -> float:
+    top = float(logs.max())
+    return top + math.log(float(np.exp(logs - top).sum()))
 
 
 def _add(log_patterns_T: Floats, size: int, count: int) -> Floats:
