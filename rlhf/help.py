@@ -16,6 +16,7 @@ from rlhf.config import (
     InputsConfig,
     JudgeConfig,
     KlConfig,
+    LoopStage,
     ModelConfig,
     PpoStage,
     RmStage,
@@ -24,9 +25,11 @@ from rlhf.config import (
     SafeReward,
     SampleStage,
     SftStage,
+    SimulatedRaters,
     StudyStage,
     WeightedReward,
 )
+from rlhf.config.guards import GuardLimits
 
 _PAGE = """\
 Classic RLHF: supervised fine-tuning, a reward model from preferences, and PPO against it.
@@ -42,6 +45,8 @@ stages
   study    DPO, best-of-n and learning curves from the newest sft and rm, for eval to compare with
   sample   several answers a prompt, ready to be rated
   all      sft, rm, ppo and eval, one after the other
+  loop     round after round: people judge, the reward model learns, PPO improves, and what is not
+           better is not promoted
 
 examples
   python -m rlhf.run stage=all                        the embedded demo, offline, on a CPU
@@ -51,6 +56,8 @@ examples
   python -m rlhf.run stage=rm name=mine stage.objective=mixed data=feedback data.feedback=./export
   python -m rlhf.run stage=ppo name=mine kl=adaptive kl.target=6 data.prompts=./prompts.jsonl
   python -m rlhf.run stage=ppo reward=custom reward.path=my_reward.py:score
+  python -m rlhf.run stage=loop name=mine data.prompts=./prompts.jsonl stage.budget=300
+  python -m rlhf.run stage=loop name=mine stage.rollback=round-1
   python -m rlhf.run stage=ppo --cfg job              the whole configuration, nothing run
   python -m rlhf.run -m stage=all seed=0,1,2          a sweep, one experiment each: demo-seed-0, ...
 
@@ -76,6 +83,9 @@ def help_page() -> str:
         ("stage=eval: stage.judge.", JudgeConfig),
         ("stage=study: stage.", StudyStage),
         ("stage=sample: stage.", SampleStage),
+        ("stage=loop: stage.", LoopStage),
+        ("stage=loop: stage.simulated.", SimulatedRaters),
+        ("stage=loop: stage.guards.", GuardLimits),
         ("kl=fixed|adaptive: kl.", KlConfig),
         ("reward=custom: reward.", CustomReward),
         ("reward=rules: reward.", RulesReward),
@@ -90,7 +100,8 @@ def help_page() -> str:
         + "\n".join(f"  {name}={'|'.join(options)}" for name, options in groups().items() if name != "stage"),
         "keys, with their defaults (null: none)\n"
         + "\n".join(line for title, section in sections for line in _describe(title, section)),
-        "  stage=all: stage.sft., stage.rm., stage.ppo., stage.eval., each with its stage's keys as above",
+        "  stage=all, stage=loop: stage.sft., stage.rm., stage.ppo., stage.eval., each with its stage's keys as "
+        "above",
     ]
     return "\n\n".join(block.rstrip("\n") for block in blocks)
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from rlhf.config import Config, objective, schema, sources, stages, world  # noqa: E402
+from rlhf.config import Config, guards, loop, objective, schema, sources, stages, world  # noqa: E402
 
 Section = type[BaseModel]
 Types = frozenset[Section]
@@ -53,7 +53,7 @@ class _World:
     """What is known across files: names of sections, what functions return, what attributes hold."""
 
     def __init__(self, trees: Iterable[ast.Module]) -> None:
-        modules = (objective, schema, sources, stages, world)
+        modules = (guards, loop, objective, schema, sources, stages, world)
         named = {name: value for module in modules for name, value in vars(module).items()}
         self.sections = {name: frozenset(_sections_in(value)) for name, value in named.items()}
         self.returns: dict[str, Types] = {}

@@ -3,7 +3,8 @@ from single answers with thumbs or scores how good each is (`stage.objective`).
 
 Three of them, on training prompts that do not overlap: `model/` is what PPO maximises, `validation_model/`
 picks PPO's checkpoint, and `judge_model/` judges the evaluation, so that nobody marks their own work. With
-`stage.ensemble` the first one has fellows, `member_2/` and so on, on bootstrap samples of its pairs.
+`stage.ensemble` the first one has fellows, `member_2/` and so on, on bootstrap samples of its pairs. Named by
+`inputs.reward_model`, an earlier run's models go on learning, each as what it was.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from transformers import PreTrainedModel
 
 from rlhf.config import Config, RmStage
 from rlhf.data.encoding import Encoder
+from rlhf.errors import InputError
 from rlhf.evaluation.reward_quality import better_length_rule, headlines, reward_quality
 from rlhf.models.loading import (
     load_tokenizer,
@@ -26,7 +28,7 @@ from rlhf.models.loading import (
     weights_sha256,
     with_adapter,
 )
-from rlhf.models.reward_model import new_reward_model
+from rlhf.models.reward_model import load_reward_model, new_reward_model
 from rlhf.runs import Artifact, Experiment, Manifest
 from rlhf.training.course import Course, common_arguments, latest_saved
 from rlhf.training.machine import Stop, auto_learning_rate
@@ -45,6 +47,8 @@ class Bench:
     here: Session
     stage: RmStage
     policy: Artifact
+    earlier: Artifact | None
+    """The reward models that go on learning, where they do not begin anew."""
     encoder: Encoder
     data: RmData
     references: list[list[int]]
@@ -54,15 +58,17 @@ class Bench:
 def run(cfg: Config) -> Manifest:
     """Trains the reward models from the SFT policy; returns the manifest of the run that holds them."""
     assert isinstance(cfg.stage, RmStage)
-    policy = Experiment(cfg.runs_dir, cfg.name).resolve("policy", cfg.inputs.policy, stage="rm")
-    with session(cfg, {"policy": policy}, datasets_of(cfg)) as here:
+    inputs = find_inputs(cfg)
+    policy = inputs["policy"]
+    with session(cfg, inputs, datasets_of(cfg)) as here:
         if here.run.manifest:
             return here.run.manifest
         tokenizer = load_tokenizer(policy.model, trust_remote_code=cfg.model.trust_remote_code)
         encoder = encoder_for(cfg, fresh_model(cfg, policy, pad_id=0), tokenizer)
         data = load_data(cfg, encoder)
         references, shifted_by = shift_references(cfg, encoder, data)
-        bench = Bench(here, cfg.stage, policy, encoder, data, references, Stop(cfg.stage.max_hours))
+        stop = Stop(cfg.stage.max_hours)
+        bench = Bench(here, cfg.stage, policy, inputs.get("reward_model"), encoder, data, references, stop)
 
         saved = latest_saved(here.run, here.log)
         done: dict[str, Any] = dict(saved.carried) if saved else {}  # what is known of each finished model
@@ -93,6 +99,38 @@ def run(cfg: Config) -> Manifest:
         )
 
 
+def find_inputs(cfg: Config) -> dict[str, Artifact]:
+    """The policy whose trunk it is; the reward models that go on learning are only ever named.
+
+    Raises:
+        InputError: one of them is not there, or reads other tokens than the policy.
+    """
+    experiment, trust = Experiment(cfg.runs_dir, cfg.name), cfg.model.trust_remote_code
+    inputs = {"policy": experiment.resolve("policy", cfg.inputs.policy, stage="rm")}
+    if named := cfg.inputs.reward_model:
+        earlier = inputs["reward_model"] = experiment.resolve("reward_model", named, stage="rm")
+        mine, its = (
+            load_tokenizer(one.model, trust_remote_code=trust).get_vocab() for one in inputs.values()
+        )
+        if mine != its:
+            raise InputError(
+                f"inputs.reward_model={earlier.path} reads other tokens than {inputs['policy'].path}, so it "
+                "cannot go on learning here; leave it out to begin anew"
+            )
+    return inputs
+
+
+def begun_model(bench: Bench, name: str, seed: int) -> PreTrainedModel:
+    """The earlier run's model of this name, or a fresh one where there is none."""
+    cfg, earlier = bench.here.cfg, bench.earlier
+    if earlier is not None:
+        folder = Path(earlier.model) if name == "model" else Path(earlier.path) / name
+        if name == "model" or folder.is_dir():
+            return load_reward_model(str(folder), trust_remote_code=cfg.model.trust_remote_code)
+        bench.here.say(f"{earlier.path} holds no {name}/: that one begins anew")
+    return fresh_model(cfg, bench.policy, pad_id=bench.encoder.pad_id, seed=seed)
+
+
 def fresh_model(cfg: Config, policy: Artifact, *, pad_id: int, seed: int | None = None) -> PreTrainedModel:
     """The policy's trunk under a new head, drawn from `seed` or that of the configuration."""
     trust, drawn_from = cfg.model.trust_remote_code, cfg.seed if seed is None else seed
@@ -100,9 +138,9 @@ def fresh_model(cfg: Config, policy: Artifact, *, pad_id: int, seed: int | None 
 
 
 def make_trainer(bench: Bench, name: str, lesson: Lesson, done: dict[str, Any]) -> RewardTrainer:
-    """A new model before its pass over the rows."""
+    """A model before its pass over the rows."""
     cfg, stage, machine = bench.here.cfg, bench.stage, bench.here.machine
-    plain = fresh_model(cfg, bench.policy, pad_id=bench.encoder.pad_id, seed=lesson.seed)
+    plain = begun_model(bench, name, lesson.seed)
     rate = stage.learning_rate
     if rate == "auto":
         rate = auto_learning_rate("rm", parameter_count(plain), cfg.model.adapter)
@@ -175,10 +213,13 @@ def assess(bench: Bench, trainer: RewardTrainer, lesson: Lesson) -> dict[str, An
 
 
 def publish(bench: Bench, trainer: RewardTrainer, name: str) -> None:
-    """Writes the model, merged and plain; beside `model/` also `adapter/` where one was trained."""
+    """Writes the model, merged and plain; beside `model/` also `adapter/` where one was trained.
+
+    Not of a model that went on learning: such an adapter belongs on no trunk that PPO has.
+    """
     model, folder_of = trainer.scorer.model, bench.here.run.publish
     folder_of(name, lambda folder: save_plain(model, bench.encoder.tokenizer, folder))
-    if name == "model" and bench.here.cfg.model.adapter != "none":
+    if name == "model" and bench.here.cfg.model.adapter != "none" and bench.earlier is None:
         base = bench.policy.model
         sha256 = weights_sha256(Path(base))
         folder_of("adapter", lambda folder: save_adapter(model, folder, base=base, base_sha256=sha256))

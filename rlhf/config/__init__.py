@@ -5,6 +5,7 @@ Every error is reported at once, each with key, value, rule and remedy. No code 
 
 from rlhf.config.explain import known_keys, validate
 from rlhf.config.judge import JudgeConfig
+from rlhf.config.loop import LoopStage, SimulatedRaters
 from rlhf.config.objective import (
     CustomReward,
     EnsembleReward,
@@ -41,6 +42,7 @@ __all__ = [
     "InputsConfig",
     "JudgeConfig",
     "KlConfig",
+    "LoopStage",
     "ModelConfig",
     "ModelReward",
     "PpoStage",
@@ -51,6 +53,7 @@ __all__ = [
     "SafeReward",
     "SampleStage",
     "SftStage",
+    "SimulatedRaters",
     "StudyStage",
     "TrainerStage",
     "WeightedReward",

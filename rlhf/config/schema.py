@@ -1,14 +1,21 @@
 """The root of the configuration."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from rlhf.config.base import Count, Section, Tracker
+from rlhf.config.loop import LoopStage
 from rlhf.config.objective import KlConfig, ModelReward, Reward, RolloutConfig
 from rlhf.config.sources import DataConfig, InputsConfig, ModelConfig
-from rlhf.config.stages import AllStage, HelpStage, RmStage, Stage
+from rlhf.config.stages import AllStage, EvalStage, HelpStage, PpoStage, RmStage, SampleStage, SftStage
+from rlhf.config.study import StudyStage
 from rlhf.config.world import WorldConfig
+
+Stage = Annotated[
+    SftStage | RmStage | PpoStage | SampleStage | EvalStage | StudyStage | AllStage | LoopStage | HelpStage,
+    Field(discriminator="kind"),
+]
 
 
 class Config(Section):
@@ -36,7 +43,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _single_answers_are_named(self) -> "Config":
-        rm = self.stage.rm if isinstance(self.stage, AllStage) else self.stage
+        rm = self.stage.rm if isinstance(self.stage, AllStage | LoopStage) else self.stage
         if isinstance(rm, RmStage) and rm.objective != "pairwise" and not self._has_scores:
             raise ValueError(
                 f"stage.objective={rm.objective} learns from single answers with a thumb or a score, and "

@@ -1,12 +1,11 @@
 """The stages and what each is told."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from rlhf.config.base import Auto, Count, NonNegative, Positive, Probability, Section, divisors_near
 from rlhf.config.judge import JudgeConfig
-from rlhf.config.study import StudyStage
 
 
 class TrainStage(Section):
@@ -276,9 +275,3 @@ class HelpStage(Section):
     """The page that lists stages and examples."""
 
     kind: Literal["help"] = "help"
-
-
-Stage = Annotated[
-    SftStage | RmStage | PpoStage | SampleStage | EvalStage | StudyStage | AllStage | HelpStage,
-    Field(discriminator="kind"),
-]

@@ -76,6 +76,8 @@ class Waiting(_Frozen):
     per_hour: float | None = None
     """Since the round's first judgement; None before there is a rate."""
     expected_end: datetime | None = None
+    since: datetime | None = None
+    """When the waiting began."""
     seen: datetime | None = None
     """When it was so."""
 

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rlhf.errors import InputError
 from rlhf.runs.disk import files_below, sha256_file, sync_file
 
-Kind = Literal["dataset", "policy", "reward_model", "preferences", "samples", "study", "evaluation", "export"]
+Kind = Literal[
+    "dataset", "policy", "reward_model", "preferences", "samples", "study", "evaluation", "loop", "export"
+]
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
