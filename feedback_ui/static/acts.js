@@ -1,10 +1,11 @@
-/* What a rater does with an item: sends it, skips it, takes the last one back, corrects an earlier one. */
+/* What a rater does with an item: sends it, skips it, takes the last one back. */
 
 import { Refused, get, post } from "./api.js";
 import { goOn } from "./conversation.js";
 import { randomKey } from "./dom.js";
 import { described } from "./given.js";
 import { skipPanel } from "./panels.js";
+import { problemWords } from "./problems.js";
 import { say } from "./words.js";
 
 const SHOWN_SOON_MS = 400;
@@ -45,13 +46,14 @@ async function following(page, task, next, words) {
 async function deliver(page, path, body) {
   page.busy = true;
   const soon = setTimeout(() => page.sending(true), SHOWN_SOON_MS);
+  const { item } = page.drafts;
   page.drafts.close();
   try {
     return await page.outbox.send(path, body);
   } catch (error) {
     if (page.away(error)) return null;
-    page.messages.keep(page.words(error));
-    if (error.kind === "invalid") page.drafts.open({ assignment: page.task.assignment, seconds: body.active_s });
+    page.messages.keep(problemWords(error));
+    if (error.kind === "invalid") page.drafts.open({ ...item, seconds: body.active_s });
     else await page.load();
     return null;
   } finally {
@@ -88,22 +90,8 @@ export async function undo(page) {
     page.messages.pass(say("told.undone"));
   } catch (error) {
     if (error instanceof Refused) page.undoing = page.last = null;
-    if (!page.away(error)) page.messages.keep(page.words(error));
+    if (!page.away(error)) page.messages.keep(problemWords(error));
   } finally {
     page.busy = false;
-  }
-}
-
-export async function correct(page, { assignment }) {
-  try {
-    await page.drafts.save();
-    const { task, given, action } = await get(`assignments/${assignment}`);
-    page.drafts.open(null);
-    page.correcting = { task };
-    page.take(task, action === "judge" ? given : {});
-    scrollTo({ top: 0, behavior: "instant" });
-    page.draw();
-  } catch (error) {
-    if (!page.away(error)) page.messages.keep(page.words(error));
   }
 }

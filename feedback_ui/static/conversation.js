@@ -4,6 +4,7 @@ import { Offline, get, post } from "./api.js";
 import { promptBox } from "./cards.js";
 import { el } from "./dom.js";
 import { composer } from "./places.js";
+import { problemWords } from "./problems.js";
 import { textBox } from "./text.js";
 import { keep, kept, say } from "./words.js";
 
@@ -55,7 +56,7 @@ export function conversationPlace(page, before) {
         page.show({ ...page.turn, task });
         return true;
       } catch (error) {
-        if (!page.away(error)) page.messages.keep(error instanceof Offline ? `${say("chat.failed")} ${reason(error)}`.trim() : page.words(error));
+        if (!page.away(error)) page.messages.keep(error instanceof Offline ? `${say("chat.failed")} ${reason(error)}`.trim() : problemWords(error));
         return false;
       }
     },

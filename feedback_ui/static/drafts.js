@@ -20,15 +20,26 @@ export class Drafts {
     this.forgetOld();
   }
 
-  /* What was begun of an item: the later of what the browser and the server have. A draft of the server without
-     a time is of an undo or a late answer, and newer than what the browser has. */
-  begin(task) {
-    const own = keptJson(PREFIX + task.assignment);
-    const theirs = task.draft;
+  /* What was begun of an item, or of the correction of a revision of its judgement: the later of what the browser
+     and the server have. A draft of the server without a time is of an undo or a late answer, and newer than what
+     the browser has. */
+  found(task, corrects = null) {
+    const kept = keptJson(PREFIX + task.assignment);
+    const own = (kept?.corrects ?? null) === corrects ? kept : null;
+    const theirs = (task.draft?._corrects ?? null) === corrects ? task.draft : null;
     const at = theirs ? (theirs._at ?? Infinity) : -1;
-    const found = own && own.at >= at ? own.given : theirs;
-    this.open({ assignment: task.assignment, seconds: own?.seconds ?? 0 });
-    return Object.fromEntries(Object.entries(found ?? {}).filter(([name]) => !name.startsWith("_")));
+    const given = own && own.at >= at ? own.given : theirs;
+    return {
+      given: Object.fromEntries(Object.entries(given ?? {}).filter(([name]) => !name.startsWith("_"))),
+      seconds: own?.seconds ?? 0,
+    };
+  }
+
+  /* The same, the item in hand from now on. */
+  begin(task, corrects = null) {
+    const { given, seconds } = this.found(task, corrects);
+    this.open({ assignment: task.assignment, seconds, corrects });
+    return given;
   }
 
   open(item) {
@@ -40,9 +51,11 @@ export class Drafts {
 
   change(given) {
     if (!this.item) return;
-    this.unsaved = { ...cleaned(given), _at: Date.now() };
-    const { _at: at, ...held } = this.unsaved;
-    keep(PREFIX + this.item.assignment, JSON.stringify({ given: held, at, seconds: this.active.seconds }));
+    const held = cleaned(given);
+    const at = Date.now();
+    const { assignment, corrects } = this.item;
+    this.unsaved = { ...held, _at: at, ...(corrects === null ? {} : { _corrects: corrects }) };
+    keep(PREFIX + assignment, JSON.stringify({ given: held, at, corrects, seconds: this.active.seconds }));
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.save(), SOON_MS);
   }
@@ -55,7 +68,7 @@ export class Drafts {
     try {
       // a browser lets a page that goes away send no more than 64 KiB
       const { held } = await post(`assignments/${item.assignment}/draft`, { draft }, { keepalive: leaving && JSON.stringify(draft).length < 30000 });
-      if (!held && this.item === item) this.lost();
+      if (!held && this.item === item && item.corrects === null) this.lost();
     } catch (error) {
       // The browser has it, and the server gets it with the next change. Where it says no, so it will when the
       // judgement is sent, which is when the person can do something about it.
@@ -71,6 +84,7 @@ export class Drafts {
       await this.save();
       return;
     }
+    if (item.corrects !== null) return; // what is judged nobody takes away
     try {
       const { held } = await post(`assignments/${item.assignment}/heartbeat`, {});
       if (!held && this.item === item) this.lost();
@@ -86,6 +100,19 @@ export class Drafts {
 
   forget(assignment) {
     keep(PREFIX + assignment, null);
+  }
+
+  /* The correction in hand is given up, here and on the server. */
+  async discard() {
+    const { item } = this;
+    if (!item) return;
+    this.close();
+    this.forget(item.assignment);
+    try {
+      await post(`assignments/${item.assignment}/draft`, { draft: {} });
+    } catch {
+      // it is offered as what was begun when this judgement is opened again
+    }
   }
 
   forgetOld() {

@@ -1,5 +1,6 @@
 /* Around the item: the header, the dock, and the lines that say what happened. */
 
+import { leaveCorrection } from "./corrections.js";
 import { el, fill, hint, icon } from "./dom.js";
 import { openPanel } from "./panels.js";
 import { isDark } from "./shade.js";
@@ -72,7 +73,7 @@ export function dock(page) {
   const send = el("button", { type: "button", class: "send", on: { click: () => page.send() } },
     el("span", {}, say(correcting ? "action.save" : "action.send")), hint("⏎"));
   const aside = correcting
-    ? [el("button", { type: "button", on: { click: () => page.load() } }, say("action.back"))]
+    ? [el("button", { type: "button", on: { click: () => leaveCorrection(page) } }, say("action.back"))]
     : [
       el("button", { type: "button", on: { click: () => page.openSkip() } }, el("span", {}, say("action.skip")), hint("S")),
       el("button", { type: "button", class: "undo", on: { click: () => page.undo() } }, el("span", {}, say("action.undo")), hint("U")),

@@ -1,9 +1,10 @@
 /* The page: from an item to what is given of it and on to the next. */
 
-import { correct, openSkip, send, undo } from "./acts.js";
+import { openSkip, send, undo } from "./acts.js";
 import { ActiveTime } from "./active.js";
 import { Offline, Refused, get, post } from "./api.js";
 import { conversationPlace, resumed } from "./conversation.js";
+import { correct, correctAgain, endCorrection, underWay } from "./corrections.js";
 import { el, fill } from "./dom.js";
 import { Drafts } from "./drafts.js";
 import { dock, header, messages, progressWords } from "./frame.js";
@@ -13,6 +14,7 @@ import { Outbox } from "./outbox.js";
 import { guidelinesPanel, keysPanel, pastPanel, usesKeys } from "./panels.js";
 import { campaignChoice, ending } from "./places.js";
 import { pause, patiently } from "./patience.js";
+import { problemWords } from "./problems.js";
 import { followSystem, switchShade } from "./shade.js";
 import { keep, kept, say, speak, tag } from "./words.js";
 
@@ -73,7 +75,9 @@ export class Page {
     address.searchParams.set("campaign", campaign);
     history.replaceState(null, "", address);
     document.title = `${this.campaign.name} · ${say("page.title")}`;
+    const begun = underWay(campaign);
     await this.load();
+    if (begun) await correctAgain(this, begun);
   }
 
   load = async () => this.show(await this.ask(() => get(`campaigns/${this.campaign.id}/task`)));
@@ -82,6 +86,7 @@ export class Page {
   async show(turn, { quiet = false } = {}) {
     this.turn = turn;
     this.correcting = null;
+    endCorrection(this.campaign.id);
     const { task } = turn;
     if (task) {
       const begun = this.drafts.begin(task);
@@ -162,7 +167,7 @@ export class Page {
   changed() {
     this.dock?.refresh();
     this.dock?.tell("");
-    if (!this.correcting) this.drafts.change(this.given);
+    this.drafts.change(this.given);
   }
 
   /* Until the server has it, what is given cannot be changed. */
@@ -193,7 +198,7 @@ export class Page {
       const past = await get(`campaigns/${this.campaign.id}/past?limit=30`);
       pastPanel(this.root, this.campaign.form, past, (one) => this.correct(one));
     } catch (error) {
-      if (!this.away(error)) this.messages.keep(this.words(error));
+      if (!this.away(error)) this.messages.keep(problemWords(error));
     }
   }
 
@@ -239,7 +244,7 @@ export class Page {
       await post("sign-out", {});
       location.assign("/sign-in");
     } catch (error) {
-      if (!this.away(error)) this.messages.keep(this.words(error));
+      if (!this.away(error)) this.messages.keep(problemWords(error));
     }
   }
 
@@ -269,7 +274,7 @@ export class Page {
       const words = say("told.offline", { n: this.outbox.waiting });
       this.messages.keep(this.outbox.keeps ? words : `${words} ${say("told.not_kept")}`,
         { words: say("page.retry"), act: () => this.outbox.flush() });
-    } else if (error && !this.away(error)) this.messages.keep(this.words(error));
+    } else if (error && !this.away(error)) this.messages.keep(problemWords(error));
   }
 
   /* Whether the person has to sign in again; what was given stays in the browser. */
@@ -282,18 +287,10 @@ export class Page {
     return true;
   }
 
-  words(error) {
-    const message = error.message;
-    if (error instanceof Offline) return error.kind === "too-many" ? say("error.too-many") : say("told.try_again");
-    const key = `error.${error.kind}`;
-    const words = say(key, { message });
-    return words === key ? say("error.unknown", { message }) : words;
-  }
-
   /* Nothing can be shown, such as for a campaign that is not there. */
   broken(error) {
     if (!(error instanceof Refused)) throw error;
     this.choose();
-    this.messages.keep(this.words(error));
+    this.messages.keep(problemWords(error));
   }
 }

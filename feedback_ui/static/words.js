@@ -19,11 +19,20 @@ async function load(wanted) {
   document.documentElement.lang = tag();
 }
 
-export const startWords = () => load(chosen());
+export const startWords = async () => {
+  const wanted = chosen();
+  if (kept(NAME) === wanted) tellServer(wanted); // a browser may forget the one and keep the other
+  await load(wanted);
+};
+
+/* The server says in this language what goes wrong, and makes the other pages in it. */
+function tellServer(wanted) {
+  document.cookie = `${NAME}=${wanted}; path=/; max-age=31536000; samesite=lax`;
+}
 
 export async function speak(wanted) {
   keep(NAME, wanted);
-  document.cookie = `${NAME}=${wanted}; path=/; max-age=31536000; samesite=lax`;
+  tellServer(wanted);
   await load(wanted);
 }
 

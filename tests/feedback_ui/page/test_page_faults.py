@@ -261,3 +261,70 @@ def test_an_earlier_judgement_is_corrected_from_the_list(site, open_page) -> Non
     press(page, "l")
     newest = page.locator(".past li").first.inner_text().split("\n\n")
     assert newest[:2] == ["Question 0?", "B is better"]
+
+
+def begin_correction(page: Any, of: str) -> None:
+    """Open one of the last judgements to correct it."""
+    press(page, "Escape", "l")
+    page.locator(".past li", has_text=of).get_by_role("button", name="Correct").click()
+    page.get_by_text("You are correcting an earlier judgement.").wait_for()
+
+
+def test_a_correction_that_was_begun_survives_a_reload(site, open_page) -> None:
+    page = open_page(site.campaign("compare", 3))
+    for number in (0, 1):
+        question(page, f"Question {number}?")
+        press(page, "1", "Enter")
+    question(page, "Question 2?")
+    page.get_by_label("Why?").fill("of the item in hand")
+    begin_correction(page, "Question 0?")
+    page.reload()  # nothing was changed in it: there is nothing to go on with
+    question(page, "Question 2?")
+    assert page.get_by_label("Why?").input_value() == "of the item in hand"
+
+    begin_correction(page, "Question 0?")
+    right = page.locator(".answer .text").last.inner_text()
+    choose(page, "B is better")
+    page.get_by_label("Why?").fill("想了又想")
+    page.reload()
+    page.get_by_text("You are correcting an earlier judgement.").wait_for()
+    question(page, "Question 0?")
+    page.get_by_text("What you had begun is still here.").wait_for()
+    assert page.get_by_role("radio", name="B is better").is_checked()
+    assert page.get_by_label("Why?").input_value() == "想了又想"
+    assert len(site.judgements()) == 2  # a draft is no judgement
+    send(page)
+    question(page, "Question 2?")
+    assert page.get_by_label("Why?").input_value() == "of the item in hand"
+    last = site.judgements()[-1]
+    assert (last["better"], last["reason"], len(site.judgements())) == (right, "想了又想", 3)
+    page.reload()
+    question(page, "Question 2?")
+
+
+def test_a_correction_on_another_machine_goes_on_with_what_was_begun(site, open_page) -> None:
+    address = site.campaign("compare", 2)
+    page = open_page(address)
+    question(page, "Question 0?")
+    press(page, "1", "Enter")
+    question(page, "Question 1?")
+    begin_correction(page, "Question 0?")
+    with page.expect_response("**/draft"):
+        page.get_by_label("Why?").fill("begun here")
+    other = open_page(address)
+    question(other, "Question 1?")
+    begin_correction(other, "Question 0?")
+    assert other.get_by_label("Why?").input_value() == "begun here"
+    with other.expect_response("**/draft"):
+        other.get_by_role("button", name="Back without changing").click()
+    question(other, "Question 1?")
+    begin_correction(other, "Question 0?")
+    assert other.get_by_label("Why?").input_value() == ""
+    assert other.get_by_role("radio", name="A is much better").is_checked()
+    other.get_by_label("Why?").fill("said there")
+    send(other)
+    question(other, "Question 1?")
+    page.reload()  # what was begun here is of a judgement that counts no more
+    question(page, "Question 1?")
+    begin_correction(page, "Question 0?")
+    assert page.get_by_label("Why?").input_value() == "said there"
