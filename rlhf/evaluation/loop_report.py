@@ -57,9 +57,9 @@ def _context(record: LoopRecord) -> dict[str, Any]:
         "strategy_name": strategy_name,
         "kinds": kinds,
         "strengths": [
-            Row(label, ranges[label], kind=_colour(label, record, kinds))
+            Row(label, found, kind=_colour(label, record, kinds))
             for label in loop_state.policies(record)
-            if ranges.get(label)
+            if (found := ranges.get(label))
         ],
         "reach": max(math.ceil(2.1 * reach) / 2, 0.5),
         "samples": loop_samples.samples(record, kinds),

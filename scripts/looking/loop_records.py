@@ -109,6 +109,7 @@ def _round(
         "repetition": Guard(value=0.031, limit=0.079, ok=True),
         "refusals": Guard(value=0.0, limit=0.05, ok=True),
     }
+    why, why_zh = _why(rate, promoted, longer)
     return RoundRecord(
         number=number,
         status="done",
@@ -149,7 +150,8 @@ def _round(
         guards=guards,
         candidate=_policy(f"round-{number}"),
         promoted=promoted,
-        **_why(rate, promoted, longer),
+        why=why,
+        why_zh=why_zh,
         started=began,
         ended=began + timedelta(hours=27, minutes=rng.randrange(60)),
         seconds={
@@ -164,14 +166,14 @@ def _round(
 
 def _unfinished(one: RoundRecord, status: Status) -> RoundRecord:
     """A round as it was when it had come to a step."""
-    order: list[Status] = ["sampling", "selecting", "waiting", "learning", "improving", "judging"]
+    order: list[str] = ["sampling", "selecting", "waiting", "learning", "improving", "judging"]
     at = order.index(status)
     cut: dict[str, object] = {
         name: None for name in RoundRecord.model_fields if name.startswith(("win", "gold", "human_win"))
     }
     cut |= {"judged_by": None, "kl_nats": None, "guards": {}, "candidate": None, "promoted": None}
     cut |= {"why": "", "why_zh": "", "ended": None, "status": status, "human_judgements": 0}
-    cut["seconds"] = {name: taken for name, taken in one.seconds.items() if order.index(name) < at}  # type: ignore[arg-type]
+    cut["seconds"] = {name: taken for name, taken in one.seconds.items() if order.index(name) < at}
     runs_there = {"sample": 1, "rm": 4, "ppo": 5, "eval": 6}
     cut["runs"] = {name: path for name, path in one.runs.items() if runs_there[name] <= at}
     if at < 4:
@@ -200,10 +202,9 @@ def _without_gold(one: RoundRecord) -> RoundRecord:
     )
 
 
-def _why(rate: float, promoted: bool, longer: float) -> dict[str, str]:
+def _why(rate: float, promoted: bool, longer: float) -> list[str]:
     kind = "promoted" if promoted else "broken" if longer > 1.5 else "kept"
-    said = [text.format(rate=rate, low=rate - 0.049, longer=longer) for text in _texts()["why"][kind]]
-    return {"why": said[0], "why_zh": said[1]}
+    return [text.format(rate=rate, low=rate - 0.049, longer=longer) for text in _texts()["why"][kind]]
 
 
 def _samples(found: list[RoundRecord], rng: random.Random, *, simulated: bool) -> list[SampleShown]:

@@ -150,9 +150,10 @@ def _extend(record: LoopRecord) -> Command | None:
         said = Words("Be more patient, or try another strategy.", "增加耐心，或换一种选题策略。")
         return Command(said, f"{base} stage.patience={patience}")
     if record.ended == "target":
-        target = rules.target_win_rate if rules.target_win_rate is not None else 0.5
-        said = Words("Aim higher.", "提高目标。")
-        return Command(said, f"{base} stage.target_win_rate={round((1 + target) / 2, 3):g}")
+        said = Words(
+            "Leave the target out, so that another rule ends it.", "去掉目标，由其他规则决定何时结束。"
+        )
+        return Command(said, f"{base} stage.target_win_rate=null")
     return None
 
 
@@ -178,8 +179,9 @@ def _command(record: LoopRecord) -> str:
 
 def kinds(record: LoopRecord) -> dict[str, Kind]:
     """The kind of the round that made each policy, by the policy's label."""
-    found = {f"round-{one.number}": kind_of(one) for one in record.rounds}
-    return found | {one.candidate.label: kind_of(one) for one in record.rounds if one.candidate}
+    return {
+        one.candidate.label if one.candidate else f"round-{one.number}": kind_of(one) for one in record.rounds
+    }
 
 
 def policies(record: LoopRecord) -> list[str]:

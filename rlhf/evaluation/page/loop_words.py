@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from rlhf.evaluation.page.words import Words, name_of
 from rlhf.runs.loop_record import Ending, Status
 
-STEPS: Mapping[Status, Words] = {
+STEPS: Mapping[str, Words] = {
     "sampling": Words("sample", "采样"),
     "selecting": Words("select", "选题"),
     "waiting": Words("wait", "等待"),
@@ -79,4 +79,4 @@ def strategy_name(name: str) -> Words:
 
 def step_name(name: str) -> Words:
     """What a step or a stage of a round is called."""
-    return STEPS.get(name) or name_of(name)  # type: ignore[call-overload]
+    return STEPS.get(name) or name_of(name)
