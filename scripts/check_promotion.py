@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from rlhf.algos.statistics import Interval  # noqa: E402
+from rlhf.algos.statistics import Interval, wilson  # noqa: E402
 from rlhf.online.promotion import LEVEL  # noqa: E402
 from scripts.measuring.setting import Setting, setting_now  # noqa: E402
 from scripts.promotion_check.exact import promoted_share  # noqa: E402
@@ -33,6 +33,7 @@ WIN_RATES = (0.50, 0.52, 0.55, 0.60, 0.65, 0.70)
 TIES = (0.0, 0.2, 0.5)
 PROMISED_PROMPTS, PROMISED_RATE, PROMISED_POWER = 400, 0.60, 0.95
 WORSE_TRIALS = 20
+SURE = 0.999  # of the intervals that promises are held against: there are many of them
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def shortfalls(
     powers: Sequence[Power], outcomes: Sequence[Outcome], whole: Sequence[Guarded]
 ) -> Iterator[str]:
-    """Which promises are not kept, a line each. Of trials the 95 % interval must exclude the promise."""
+    """Which promises are not kept, a line each; of trials, where chance alone would hardly say so."""
     for one in powers:
         where = f"{one.prompts} prompts, {one.ties:.0%} ties"
         if one.win_rate == 0.5 and one.promoted > LEVEL:
@@ -87,12 +88,14 @@ def shortfalls(
         if promised and one.promoted < PROMISED_POWER:
             yield f"{where}: one that wins 0.60 is promoted with probability {one.promoted:.4f}"
     for case in outcomes:
-        if case.by_prompt and case.equal and case.promoted.low > LEVEL:
+        sure = wilson(case.promoted.estimate * case.trials, case.trials, SURE)
+        if case.by_prompt and case.equal and sure.low > LEVEL:
             yield f"{case.name}: an equal candidate is promoted in {case.promoted.estimate:.2%} of trials"
-        if not case.equal and case.promoted.high < PROMISED_POWER:
+        if not case.equal and sure.high < PROMISED_POWER:
             yield f"{case.name}: one that wins 0.60 is promoted in {case.promoted.estimate:.2%} of trials"
     for kind in whole:
-        if kind.promote and kind.promoted.high < PROMISED_POWER:
+        sure = wilson(kind.promoted.estimate * kind.trials, kind.trials, SURE)
+        if kind.promote and sure.high < PROMISED_POWER:
             yield f"{kind.name}: promoted in {kind.promoted.estimate:.2%} of trials"
         if not kind.promote and kind.promoted.estimate > 0:
             yield f"{kind.name}: promoted in {kind.promoted.estimate:.2%} of trials"
@@ -175,9 +178,9 @@ def write_down(
         "## With the guards",
         "",
         "The whole decision on 400 prompts of the embedded world. The incumbent answers as the world's "
-        "personas do. Three candidates are worse on purpose; the judge is gold, but for the first, which is 0.60 by "
-        "chance, and the last, which is judged by somebody who takes the longer answer four times in five. "
-        "None of these was made by a training: it is the decision that is tried.",
+        "personas do. Three candidates are worse on purpose; the judge is gold, but for the first, which is "
+        "0.60 by chance, and the last, which is judged by somebody who takes the longer answer four times in "
+        "five. None of these was made by a training: it is the decision that is tried.",
         "",
         *guarded_table(whole),
     ]

@@ -56,13 +56,17 @@ def test_every_broken_promise_is_said():
     assert "0.9400" in said(Power(400, 0.0, 0.6, 0.94))[0]
     assert said(Power(200, 0.0, 0.6, 0.8)) == []  # no promise is made of so few
     assert "equal" in said(Power(50, 0.2, 0.5, 0.026))[0]
-    assert "equal" in said(case=replace(EQUAL, promoted=Interval(0.03, 0.026, 0.035)))[0]
+    assert "equal" in said(case=replace(EQUAL, promoted=Interval(0.034, 0.029, 0.04)))[0]
     assert said(case=replace(EQUAL, promoted=Interval(0.09, 0.08, 0.1), by_prompt=False)) == []
+    assert said(case=replace(EQUAL, promoted=Interval(0.029, 0.0255, 0.0335))) == []  # may be chance
     assert said(case=BETTER) == []
     assert "0.60" in said(case=replace(BETTER, promoted=Interval(0.9, 0.88, 0.92)))[0]
     assert said(whole=STOPPED) == []
     assert "worse" in said(whole=replace(STOPPED, promoted=Interval(0.05, 0.01, 0.24)))[0]
-    assert "worse" in said(whole=replace(STOPPED, promote=True, promoted=Interval(0.9, 0.85, 0.94)))[0]
+    assert (
+        "worse"
+        in said(whole=replace(STOPPED, promote=True, promoted=Interval(0.8, 0.76, 0.84), trials=400))[0]
+    )
 
 
 def test_trials_agree_with_what_is_exact():
