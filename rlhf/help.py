@@ -100,8 +100,7 @@ def help_page() -> str:
         + "\n".join(f"  {name}={'|'.join(options)}" for name, options in groups().items() if name != "stage"),
         "keys, with their defaults (null: none)\n"
         + "\n".join(line for title, section in sections for line in _describe(title, section)),
-        "  stage=all, stage=loop: stage.sft., stage.rm., stage.ppo., stage.eval., each with its stage's keys as "
-        "above",
+        "  stage=all and stage=loop: stage.sft., stage.rm., stage.ppo., stage.eval., with their keys",
     ]
     return "\n\n".join(block.rstrip("\n") for block in blocks)
 

@@ -1,8 +1,8 @@
 """The command line: Hydra composes, pydantic validates, a stage runs.
 
-`python -m rlhf.run stage=sft|rm|ppo|eval|study|sample|all|loop key=value ...`. Nothing heavy is imported before a
-stage starts, so help and errors answer at once. Hydra only composes: the jobs run outside of it, one after
-the other, so that it writes no files and prints nothing; unless a sweep names one of its launchers.
+`python -m rlhf.run stage=sft|rm|ppo|eval|study|sample|all|loop key=value ...`. Nothing heavy is imported
+before a stage starts, so help and errors answer at once. Hydra only composes: the jobs run outside of it, one
+after the other, so that it writes no files and prints nothing; unless a sweep names one of its launchers.
 """
 
 import importlib
@@ -29,7 +29,10 @@ from rlhf.help import help_page
 from rlhf.runs import check_name, disk_errors
 
 MAX_ERROR_LINES = 10
-_NO_STAGE = "no stage is named; add stage=sft, rm, ppo, eval, study, sample, all or loop (`--help` says what each does)"
+_NO_STAGE = (
+    "no stage is named; add stage=sft, rm, ppo, eval, study, sample, all or loop "
+    "(`--help` says what each does)"
+)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 from rlhf.algos.statistics import Interval, bootstrap_mean, wilson
 from rlhf.errors import DataError
 from rlhf.evaluation import win_rate
-from rlhf.online.pairs import Drawn, Pair, prompt_of
+from rlhf.online.pairs import Drawn, Pair, can_be_asked, prompt_of
 from rlhf.records import Prompt
 from rlhf.rewards import Reward, Scored
 from rlhf.runs.loop_record import RoundRecord, SampleShown, Slice
@@ -67,7 +67,7 @@ def asked_pairs(
     """Of the first `count` prompts: the pairs that people are asked about, and the keys of those with a tie.
 
     The prompts are in the order of their keys, which says nothing of them. Two answers of equal text are a
-    tie that nobody need be asked about. An empty answer cannot be shown; its prompt is passed over.
+    tie that nobody need be asked about. A prompt whose answers cannot be shown is passed over.
     """
     pairs: list[Pair] = []
     ties: list[str] = []
@@ -75,7 +75,7 @@ def asked_pairs(
         mine, other = row["policy"]["response"], row["baseline"]["response"]
         if mine == other:
             ties.append(row["key"])
-        elif mine.strip() and other.strip():
+        elif can_be_asked(mine, other):
             prompt = prompt_of(row["prompt"], row["fields"])
             first, second = (
                 Drawn(text, policy, temperature, row["seed"])

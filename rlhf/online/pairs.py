@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
+from feedback_ui.errors import InvalidFeedback
+from feedback_ui.form import check_storable
 from rlhf.data.splits import split
 from rlhf.online.selection import pair_key
 from rlhf.records import Message, Prompt
@@ -89,7 +91,9 @@ def content_of(prompt: Prompt) -> Any:
 def candidate_pairs(
     rows: Iterable[Mapping[str, Any]], labels: Mapping[str, str], opponent: Opponent
 ) -> list[Pair]:
-    """Pairs out of the lines of `samples.jsonl`, no answer in two of them, equal texts left out.
+    """Pairs out of the lines of `samples.jsonl`, no answer in two of them.
+
+    Those that nobody can be asked about are left out.
 
     Args:
         rows: of one or more runs of `stage=sample`, which may differ in temperature.
@@ -113,7 +117,7 @@ def candidate_pairs(
         crosswise = bool(others) and (opponent != "mixed" or number % 2 == 1)
         mine = [drawn for _, drawn in own]
         sides = _across(mine, [drawn for _, drawn in others[0]]) if crosswise else _among(mine)
-        pairs += [Pair(prompt, *both) for both in sides if _tellable(*both)]
+        pairs += [Pair(prompt, *both) for both in sides if can_be_asked(*(one.text for one in both))]
     return pairs
 
 
@@ -142,6 +146,11 @@ def _across(own: Sequence[Drawn], other: Sequence[Drawn]) -> Iterator[tuple[Draw
     yield from list(zip(own, reversed(other), strict=False))[: len(own) // 2]
 
 
-def _tellable(first: Drawn, second: Drawn) -> bool:
-    """Whether two answers differ, and neither is empty, which the page cannot show."""
-    return bool(first.text.strip() and second.text.strip()) and first.text != second.text
+def can_be_asked(first: str, second: str) -> bool:
+    """Whether two answers differ, and the store can hold and the page show both: not empty, no NUL in it."""
+    try:
+        for text in (first, second):
+            check_storable(text, "the answer")
+    except InvalidFeedback:
+        return False
+    return bool(first.strip() and second.strip()) and first != second
