@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from math import ceil
 from uuid import UUID
 
 from sqlalchemy import func, literal_column, select
@@ -14,7 +15,11 @@ from feedback_ui.service.access import Actor, campaign_named, rater_in, require_
 
 @dataclass(frozen=True)
 class MyProgress:
-    """How many items a rater has judged and skipped, and how many still wait for them at this moment."""
+    """How many items a rater has judged and skipped, and how many still wait for them at this moment.
+
+    Where items with a known answer are mixed in, as many of these wait as the campaign plans, however many
+    were drawn: a sum that grew with each would tell which they are.
+    """
 
     judged: int
     skipped: int
@@ -39,21 +44,31 @@ class CampaignProgress:
 
 
 def my_progress(db: Database, actor: Actor, campaign: UUID | str) -> MyProgress:
-    """Of the actor, in one campaign. Gold items are among those judged and not among those that wait."""
+    """Of the actor, in one campaign."""
 
     def work(session: Session) -> MyProgress:
         rater, row = rater_in(session, actor, campaign)
         campaign_id = row.id
         own = (Assignment.campaign_id == campaign_id, Assignment.rater_id == rater.id)
-        query = select(Assignment.status, func.count()).where(*own).group_by(Assignment.status)
-        counts = {status: count for status, count in session.execute(query)}
+        keyed = func.count(GoldKey.item_id)
+        query = select(Assignment.status, func.count(), keyed).outerjoin(
+            GoldKey, GoldKey.item_id == Assignment.item_id
+        )
+        counts: Counter[str] = Counter()
+        gold: Counter[str] = Counter()
+        for status, count, of_gold in session.execute(query.where(*own).group_by(Assignment.status)):
+            counts[status], gold[status] = count, of_gold
         # counted by the index of open items alone; what the rater has had of them is a few rows
         is_open = (Item.campaign_id == campaign_id, Item.free > literal_column("0"))
         had = select(func.count()).select_from(Assignment).join(Item, Item.id == Assignment.item_id)
         had = had.where(*own, Assignment.status != "released", *is_open)
         waiting = select(select(func.count()).where(*is_open).scalar_subquery() - had.scalar_subquery())
-        left = (session.scalar(waiting) or 0) + counts.get("held", 0)
-        return MyProgress(counts.get("done", 0), counts.get("skipped", 0), left)
+        left = (session.scalar(waiting) or 0) + counts["held"] - gold["held"]
+        given = counts["done"] + counts["skipped"]
+        if left and row.gold_share:
+            others = given - gold["done"] - gold["skipped"] + left
+            left = max(left, ceil(others / (1 - row.gold_share)) - given)
+        return MyProgress(counts["done"], counts["skipped"], left + (gold["held"] if not left else 0))
 
     return db.read(work)
 
