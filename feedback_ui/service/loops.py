@@ -6,7 +6,7 @@ round waits for. How far it is, is told from the store itself, at any time.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, get_args
 from uuid import UUID
@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from feedback_ui.database import Database
-from feedback_ui.errors import InvalidFeedback, NotFound
+from feedback_ui.errors import InvalidFeedback, NotFound, Phrase, listed
 from feedback_ui.schema import Assignment, Audit, Campaign, CampaignStatus, Judgement
 from feedback_ui.service.access import Actor, campaign_named, note, require_manager
 
@@ -63,6 +63,14 @@ class Loop:
     campaigns: tuple[Waiting, ...]
 
     @property
+    def page_written(self) -> datetime | None:
+        """When its page was written last; None where there is none on this machine."""
+        try:
+            return datetime.fromtimestamp((self.folder / PAGE).stat().st_mtime, UTC)
+        except OSError:
+            return None
+
+    @property
     def name(self) -> str:
         """The experiment and the run: `demo/loop-1`."""
         return "/".join(self.folder.parts[-2:])
@@ -89,9 +97,15 @@ def note_loop(
     """
     require_manager(actor)
     if purpose not in get_args(Purpose):
-        raise InvalidFeedback(f"purpose={purpose} is not {' or '.join(get_args(Purpose))}")
+        raise InvalidFeedback(
+            "purpose={purpose} is not one of {names}", purpose=purpose, names=listed(get_args(Purpose))
+        )
     if round_number < 0 or wanted < 0:
-        raise InvalidFeedback(f"round {round_number} that waits for {wanted} judgements: both are 0 or more")
+        raise InvalidFeedback(
+            "round {round} that waits for {wanted} judgements: both are 0 or more",
+            round=round_number,
+            wanted=wanted,
+        )
     detail = {
         "folder": str(Path(folder).absolute()),
         "round": round_number,
@@ -116,7 +130,7 @@ def note_act(db: Database, actor: Actor, folder: Path | str, act: Act, detail: M
     """
     require_manager(actor)
     if act not in get_args(Act):
-        raise InvalidFeedback(f"act={act} is not one of {', '.join(get_args(Act))}")
+        raise InvalidFeedback("act={act} is not one of {names}", act=act, names=listed(get_args(Act)))
     action, subject = f"{_ACTION}-{act}", str(Path(folder).absolute())[-200:]
 
     def work(session: Session) -> None:
@@ -153,15 +167,17 @@ def loop_page(db: Database, actor: Actor, campaign: UUID) -> str:
         latest = select(Audit.detail).where(Audit.action == _ACTION, Audit.subject == str(row.id))
         detail = session.scalar(latest.order_by(Audit.number.desc()).limit(1))
         if detail is None:
-            raise NotFound(f"the campaign {row.name!r} is no loop's")
+            raise NotFound("the campaign {campaign!r} is no loop's", campaign=row.name)
         return Path(detail["folder"])
 
     path = db.read(work) / PAGE
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "no text in UTF-8"
-        raise NotFound(f"{path}: {reason}; it is on the machine where the loop runs") from None
+        reason = getattr(error, "strerror", None) or Phrase("it is no text in UTF-8")
+        raise NotFound(
+            "{path}: {reason}; the page is on the machine where the loop runs", path=path, reason=reason
+        ) from None
 
 
 def _noted(session: Session) -> dict[Campaign, dict[str, Any]]:

@@ -137,7 +137,7 @@ def test_a_page_that_is_not_there_says_where_it_would_be(db: Database, tmp_path:
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        ({"purpose": "spying"}, "labels or judging"),
+        ({"purpose": "spying"}, "one of labels, judging"),
         ({"round_number": -1}, "0 or more"),
         ({"wanted": -1}, "0 or more"),
     ],
