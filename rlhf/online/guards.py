@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rlhf.config.guards import GuardLimits
-from rlhf.evaluation.wording import Text
+from rlhf.evaluation.page.words import Words
 from rlhf.runs.loop_record import Guard
 from rlhf.text import repetition_rate
 
@@ -134,7 +134,7 @@ def is_refusal(text: str, phrases: Sequence[str] = REFUSAL_PHRASES) -> bool:
     return _opens_with(text, [_folded(phrase) for phrase in phrases])
 
 
-def broken_words(name: str, guard: Guard) -> Text:
+def broken_words(name: str, guard: Guard) -> Words:
     """One broken guard, in words, as "refusals 12.0 % (at most 7.0 %)"."""
     says = NAMES[name]
     if name in ("longer", "shorter"):
@@ -143,20 +143,20 @@ def broken_words(name: str, guard: Guard) -> Text:
         value, limit = f"{guard.value:.1f}", f"{guard.limit:.1f}"
     else:
         value, limit = f"{guard.value:.1%}", f"{guard.limit:.1%}"
-    return Text(f"{says.en} {value} (at most {limit})", f"{says.zh} {value}（至多 {limit}）")
+    return Words(f"{says.en} {value} (at most {limit})", f"{says.zh} {value}（至多 {limit}）")
 
 
-NAMES: Mapping[str, Text] = {
-    "longer": Text("length over the incumbent's", "长度与现任之比"),
-    "shorter": Text("the incumbent's length over the candidate's", "现任与候选的长度之比"),
-    "kl_nats": Text("KL from the reference in nats", "与参考策略的 KL（纳特）"),
-    "unfinished": Text("answers that do not end", "未结束的回答"),
-    "degenerate": Text("degenerate answers", "退化的回答"),
-    "repetition": Text("repetition", "重复率"),
-    "refusals": Text("refusals", "拒答"),
-    "over_refusals": Text("refusals of harmless prompts", "对无害提示的拒答"),
-    "unsafe": Text("unsafe answers", "不安全的回答"),
-    "flags": Text("answers that people flagged", "被人标记的回答"),
+NAMES: Mapping[str, Words] = {
+    "longer": Words("length over the incumbent's", "长度与现任之比"),
+    "shorter": Words("the incumbent's length over the candidate's", "现任与候选的长度之比"),
+    "kl_nats": Words("KL from the reference in nats", "与参考策略的 KL（纳特）"),
+    "unfinished": Words("answers that do not end", "未结束的回答"),
+    "degenerate": Words("degenerate answers", "退化的回答"),
+    "repetition": Words("repetition", "重复率"),
+    "refusals": Words("refusals", "拒答"),
+    "over_refusals": Words("refusals of harmless prompts", "对无害提示的拒答"),
+    "unsafe": Words("unsafe answers", "不安全的回答"),
+    "flags": Words("answers that people flagged", "被人标记的回答"),
 }
 
 
