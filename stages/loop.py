@@ -74,7 +74,7 @@ def go_on(loop: Loop) -> bool:
 def begin(loop: Loop) -> RoundRecord:
     """The next round, by the configuration as it is now; what was changed since the last one is noted."""
     number = len(loop.record.rounds) + 1
-    campaign = f"{loop.cfg.name} round {number} ({loop.run.identity[:8]})"
+    campaign = f"{loop.cfg.name} round {number} ({loop.name})"
     guidelines = guidelines_text(loop.stage.guidelines)
     round_ = next_round(loop.record, loop.stage, campaign=campaign, guidelines=guidelines, now=now())
     found = changes(loop.record, loop.stage, round_)

@@ -59,6 +59,11 @@ class Loop:
     stop: Stop
 
     @property
+    def name(self) -> str:
+        """A few letters that tell this loop from others, and are the same wherever it is run."""
+        return identity_of(self.cfg, self.first)[:8]
+
+    @property
     def session(self) -> Session:
         """For what scores with models on this machine."""
         log = JoinedLog(self.run.metrics_path)
@@ -206,9 +211,7 @@ def _enter(cfg: Config, first: Artifact) -> Run:
     """The newest run of this loop: where that is finished and shall go on, a new one that extends it."""
     stage, experiment = loop_stage(cfg), experiment_of(cfg)
     config = cfg.model_dump(mode="json")
-    decides = {name: config[name] for name in ("seed", "model", "data", "world")}
-    inputs = {"policy": first}
-    key = identity({**decides, "stage": {"kind": "loop"}}, inputs)
+    inputs, key = {"policy": first}, identity_of(cfg, first)
     before: Run | None = None
     while True:
         run = experiment.open("loop", identity=key, config=config, inputs=inputs, command=command_of(cfg))
@@ -216,7 +219,7 @@ def _enter(cfg: Config, first: Artifact) -> Run:
             _take_over(run, before)
         if run.manifest is None:
             return run
-        key = identity({**decides, "extends": manifest_sha256(run.path)}, inputs)
+        key = identity_of(cfg, first, extends=manifest_sha256(run.path))
         record = read_loop_record(run.path)
         assert record is not None
         is_extended = any(one.identity == key for one in experiment.runs())
@@ -224,6 +227,13 @@ def _enter(cfg: Config, first: Artifact) -> Run:
         if not (is_extended or rolls_back or ending(record, stage) is None):
             return run
         before = run
+
+
+def identity_of(cfg: Config, first: Artifact, extends: str = "") -> str:
+    """Which loop it is, by seed, model, data and the first policy's weights; all else may change."""
+    config = cfg.model_dump(mode="json")
+    decides = {name: config[name] for name in ("seed", "model", "data", "world")}
+    return identity(decides | {"first": _fingerprint(first), "extends": extends})
 
 
 def _take_over(run: Run, before: Run) -> None:
@@ -243,13 +253,17 @@ def _copy(source: Path, folder: Path) -> None:
 
 
 def _new(cfg: Config, first: Artifact) -> LoopRecord:
-    local = Path(first.model)
-    fingerprint = weights_sha256(local) if local.is_dir() else first.fingerprint
     run = name_of(first.manifest) if first.manifest and first.manifest.experiment == cfg.name else first.path
-    entry = PolicyEntry(label="sft", run=run, fingerprint=fingerprint)
+    entry = PolicyEntry(label="sft", run=run, fingerprint=_fingerprint(first))
     rules = rules_of(loop_stage(cfg))
     record = LoopRecord(experiment=cfg.name, incumbent=entry, policies=[entry], rules=rules)
     return logged(record, now(), "began")
+
+
+def _fingerprint(policy: Artifact) -> str:
+    """Of its weights, so that a policy that was made again just so is the same."""
+    local = Path(policy.model)
+    return weights_sha256(local) if local.is_dir() else policy.fingerprint
 
 
 def now() -> datetime:

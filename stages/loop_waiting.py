@@ -15,7 +15,7 @@ from stages.loop_command import command_of
 from stages.loop_scores import is_embedded, worth_of
 from stages.loop_setup import Loop, now
 
-POLL_S = 2.0
+POLL_S = 3.0
 SAVE_S = 15.0
 Raters = Literal["simulated", "people", "both"]
 

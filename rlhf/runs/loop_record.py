@@ -194,8 +194,9 @@ class LoopRecord(_Frozen):
         return self.model_copy(update={"rounds": sorted([*kept, changed], key=lambda one: one.number)})
 
     def without_times(self) -> dict[str, Any]:
-        """The record as plain data, without what differs between two runs of one and the same loop."""
+        """The record as plain data, without what differs between two runs of one loop: times, the command."""
         plain = self.model_dump(mode="json")
+        del plain["command"]  # which names the folder
         for one in plain["rounds"]:
             for name in ("started", "ended", "seconds", "waiting"):
                 del one[name]
