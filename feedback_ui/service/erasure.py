@@ -71,6 +71,7 @@ def erase_rater(
         note(session, db, actor, "erase", str(row.id), judgements=judgements)
 
     db.write(work)
+    db.forget_deleted()
 
 
 def _chat_turns(session: Session, rater_id: UUID) -> list[Item]:

@@ -7,7 +7,7 @@ from people import campaign, judge_all, pairs, rater
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from feedback_ui.database import Database
+from feedback_ui.database import Database, open_database
 from feedback_ui.errors import Conflict, InvalidFeedback, NotAllowed, NotFound
 from feedback_ui.form import Form
 from feedback_ui.schema import Base, Item, Judgement, Rater, Token
@@ -17,9 +17,10 @@ from feedback_ui.service.access import OPERATOR
 from feedback_ui.service.adjudication import adjudicate, disputes
 from feedback_ui.service.audit import audit_log, snapshots_taken
 from feedback_ui.service.campaigns import create_campaign, guidelines, set_guidelines, set_status
-from feedback_ui.service.claims import next_task
+from feedback_ui.service.claims import next_task, save_draft
 from feedback_ui.service.erasure import erase_rater
 from feedback_ui.service.importing import import_rows
+from feedback_ui.service.judgements import submit
 from feedback_ui.service.past import my_last
 from feedback_ui.service.progress import all_progress, campaign_progress, my_progress
 from feedback_ui.service.quality import quality
@@ -35,6 +36,26 @@ def _fast_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     monkeypatch.setattr(passwords, "hasher", lambda: hasher)
     passwords._no_password.cache_clear()
+
+
+def test_nothing_of_who_was_erased_stays_in_the_files_of_sqlite(tmp_path) -> None:
+    path = tmp_path / "own.db"
+    db = open_database(str(path))
+    name = campaign(db, 40)
+    a = rater(db, "Zaphod")
+    for number in range(40):
+        task = next_task(db, a, name)
+        save_draft(db, a, task.assignment_id, {"reason": f"begun by Zaphod {number}" * 500})
+        given = {"strength": 1, "reason": f"said by Zaphod {number}" * 500}
+        submit(db, a, task.assignment_id, given, key="k")
+    db.close()  # all of it is in the file itself, and not in the log beside it
+    assert path.read_bytes().count(b"Zaphod") > 1000
+    db = open_database(str(path))
+    erase_rater(db, OPERATOR, "Zaphod", judgements="remove")
+    assert {one.name: one.read_bytes().count(b"Zaphod") for one in tmp_path.iterdir()} == {
+        "own.db": 0, "own.db-wal": 0, "own.db-shm": 0
+    }  # fmt: skip
+    db.close()
 
 
 def test_sign_in_and_out(db: Database) -> None:
