@@ -61,7 +61,10 @@ def bootstrap_sums(
     values = np.concatenate(
         [of_sums(sums_BF) for sums_BF in resampled_sums(parts_NF, seed=seed, draws=draws)]
     )
-    low, high = percentiles(values[~np.isnan(values)], level)
+    known = values[~np.isnan(values)]
+    if not known.size:  # of a handful of items, every draw may be without a value
+        return Interval(estimate, math.nan, math.nan)
+    low, high = percentiles(known, level)
     return Interval(estimate, float(low), float(high))
 
 
