@@ -194,12 +194,15 @@ def opened(cfg: Config, first: Artifact) -> Generator[Loop]:
         StoreError: the feedback store cannot be opened.
     """
     stage, machine = loop_stage(cfg), set_up_machine(cfg)
-    with _enter(cfg, first) as run:
+    run, before = _enter(cfg, first)
+    with run:
         record = read_loop_record(run.path)
         place = stage.db or str(experiment_of(cfg).path / "feedback.db")
         db = open_database(place)
         try:
             loop = Loop(cfg, stage, run, machine, db, place, first, record or _new(cfg, first), Stop(None))
+            if before is not None and not run.finished:
+                loop.note("extend", {"from": before.path.name, "to": run.path.name})
             if not run.finished and loop.record.command != command_of(cfg):
                 loop.save(loop.record.model_copy(update={"command": command_of(cfg)}))
             yield loop
@@ -207,8 +210,8 @@ def opened(cfg: Config, first: Artifact) -> Generator[Loop]:
             db.close()
 
 
-def _enter(cfg: Config, first: Artifact) -> Run:
-    """The newest run of this loop: where that is finished and shall go on, a new one that extends it."""
+def _enter(cfg: Config, first: Artifact) -> tuple[Run, Run | None]:
+    """The newest run of this loop, a new one where that is finished and shall go on; and the one before."""
     stage, experiment = loop_stage(cfg), experiment_of(cfg)
     config = cfg.model_dump(mode="json")
     inputs, key = {"policy": first}, identity_of(cfg, first)
@@ -218,14 +221,16 @@ def _enter(cfg: Config, first: Artifact) -> Run:
         if before is not None and not run.finished:
             _take_over(run, before)
         if run.manifest is None:
-            return run
+            return run, before
         key = identity_of(cfg, first, extends=manifest_sha256(run.path))
         record = read_loop_record(run.path)
         assert record is not None
         is_extended = any(one.identity == key for one in experiment.runs())
         rolls_back = stage.rollback not in (None, record.incumbent.label)
+        if stage.rollback is not None and not is_extended:
+            label_or_raise(record, stage.rollback)
         if not (is_extended or rolls_back or ending(record, stage) is None):
-            return run
+            return run, before
         before = run
 
 

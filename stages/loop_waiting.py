@@ -7,6 +7,7 @@ from typing import Literal
 
 from rlhf.errors import ConfigError
 from rlhf.metrics import Progress
+from rlhf.online.ai_rater import judge_with
 from rlhf.online.campaigns import waiting
 from rlhf.online.pairs import Pair
 from rlhf.online.raters import judge, simulated_raters
@@ -30,8 +31,7 @@ def judged(loop: Loop, round_: RoundRecord, campaign: str, pairs: Sequence[Pair]
     """
     since = round_.waiting.since if round_.waiting and round_.waiting.since else now()
     with loop.stop.listening():
-        if raters_of(loop, pairs) != "people":
-            simulate(loop, campaign, pairs)
+        have_programs_judge(loop, campaign, pairs)
         found = _look(loop, campaign, since)
         round_ = loop.save_round(round_, waiting=found)
         if found.judgements >= found.needed or _is_over(loop, found):
@@ -62,12 +62,24 @@ def raters_of(loop: Loop, pairs: Sequence[Pair]) -> Raters:
     return "simulated"
 
 
-def simulate(loop: Loop, campaign: str, pairs: Sequence[Pair]) -> None:
-    """Has the simulated raters judge whatever they are given.
+def have_programs_judge(loop: Loop, campaign: str, pairs: Sequence[Pair]) -> None:
+    """The raters that are no people judge whatever they are given.
 
     Raises:
         KeyboardInterrupt: a stop was asked for; what was judged is kept.
     """
+    if raters_of(loop, pairs) != "people":
+        simulate(loop, campaign, pairs)
+    ai_rater = loop.stage.ai_rater
+    if ai_rater.url is not None:
+        record = loop.run.path / "ai_verdicts.jsonl"
+        for _ in judge_with(loop.db, campaign, ai_rater, record, stopped=lambda: loop.stop.reason):
+            pass
+    _stop_if_asked(loop)
+
+
+def simulate(loop: Loop, campaign: str, pairs: Sequence[Pair]) -> None:
+    """Has the simulated raters judge until a stop is asked for or nothing is left for them."""
     told = loop.stage.simulated
     raters = simulated_raters(
         loop.db, count=told.count, seed=loop.cfg.seed, skill=told.skill, length_bias=told.length_bias
@@ -80,7 +92,6 @@ def simulate(loop: Loop, campaign: str, pairs: Sequence[Pair]) -> None:
             for one in judge(loop.db, campaign, raters, worth, stopped=lambda: loop.stop.reason):
                 count += one
                 progress.update(count)
-    _stop_if_asked(loop)
 
 
 def _wait(loop: Loop, round_: RoundRecord, campaign: str, pairs: Sequence[Pair]) -> RoundRecord:
@@ -93,8 +104,7 @@ def _wait(loop: Loop, round_: RoundRecord, campaign: str, pairs: Sequence[Pair])
         while found.judgements < found.needed and not _is_over(loop, found):
             _stop_if_asked(loop)
             time.sleep(POLL_S)
-            if raters_of(loop, pairs) == "both":
-                simulate(loop, campaign, pairs)
+            have_programs_judge(loop, campaign, pairs)
             found = _look(loop, campaign, since)
             progress.update(found.judgements, _figures(found))
             if time.monotonic() - saved >= SAVE_S:

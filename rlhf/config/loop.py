@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from rlhf.config.base import Auto, Count, Positive, Probability, Section
 from rlhf.config.guards import GuardLimits
+from rlhf.config.judge import JudgeConfig
 from rlhf.config.stages import EvalStage, PpoStage, RmStage, SftStage
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -79,6 +80,8 @@ class LoopStage(Section):
         default=None, description="the feedback store, a file or URL; none: feedback.db in the experiment"
     )
     simulated: SimulatedRaters = SimulatedRaters()
+    ai_rater: JudgeConfig = JudgeConfig()
+    """A model behind an endpoint that judges beside the others, marked as what it is; none without a URL."""
 
     recent_weight: Annotated[float, Field(ge=1.0)] = Field(
         default=1.0, description="how many times as much a round's pairs count as those of the round before"

@@ -1,7 +1,7 @@
 """What raters said of pairs, named by content alone: the same wherever it was kept.
 
 The store names items, answers and raters at random. Here an item is named by its pair, an answer by its text
-and a simulated rater by name, and all is sorted by these, so that sums come out the same to the last bit.
+and a rater that is a program by name, and all is sorted by these: sums come out the same to the last bit.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from rlhf.crowd import Comparison, Judgement, Label, dawid_skene, krippendorff_alpha
+from rlhf.online.ai_rater import AI
 from rlhf.online.pairs import prompt_of
 from rlhf.online.raters import PREFIX
 from rlhf.online.selection import pair_key
@@ -72,7 +73,7 @@ def judged_of(row: Mapping[str, Any]) -> Judged:
 def judged_rows(lines: Iterable[Mapping[str, Any]], names: Mapping[str, str]) -> list[Judged]:
     """The lines of a snapshot's `judgements.jsonl`, skips left out; `names` has a name for each pseudonym.
 
-    People keep their pseudonyms; simulated raters go by their names.
+    People keep their pseudonyms; programs go by their names.
     """
     found = [_judged(line, names) for line in lines if line["action"] == "judge" and not line["gold"]]
     return sorted(found, key=lambda one: (one.item, one.rater, one.settles))
@@ -116,7 +117,7 @@ def _judged(line: Mapping[str, Any], names: Mapping[str, str]) -> Judged:
     flags, edit = content.get("flags", {}), content.get("edit")
     return Judged(
         item=pair_key(prompt, first["text"], second["text"]),
-        rater=name if name.startswith(PREFIX) else line["rater"],
+        rater=name if name.startswith((PREFIX, AI)) else line["rater"],
         prompt=prompt,
         first=first["text"],
         second=second["text"],

@@ -111,3 +111,11 @@ def test_policies_are_compared_where_they_differ() -> None:
     assert compared is not None
     assert (compared.left, compared.right, compared.outcome) == ("round-1", "sft", "right")
     assert judged(one, "a", None).comparison is None
+
+
+def test_agreement_of_two_pairs_needs_no_lucky_draw() -> None:
+    """Of two pairs with one label each, every second draw of the bootstrap holds one label alone."""
+    one, other = pair(0), pair(1)
+    said = [judged(one, rater, one.first.text) for rater in "ab"]
+    said += [judged(other, rater, other.second.text) for rater in "ab"]
+    assert agreement(said) == pytest.approx(1.0)

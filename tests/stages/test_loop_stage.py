@@ -1,0 +1,218 @@
+"""The loop: two rounds, killed and gone on with, extended, waited for, and what it leaves in the logs."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from loop_runs import record_of, run_loop, weights_of
+
+import rlhf.runs.run
+from feedback_ui.database import Database, open_database
+from feedback_ui.service.access import OPERATOR, Actor
+from feedback_ui.service.accounts import add_rater
+from feedback_ui.service.audit import audit_log
+from feedback_ui.service.campaigns import campaigns
+from feedback_ui.service.claims import next_task
+from feedback_ui.service.judgements import submit
+from rlhf.errors import ConfigError, InputError
+from stages.loop_setup import read_lines
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """A loop that nothing disturbed."""
+    runs_dir = tmp_path_factory.mktemp("whole")
+    manifest = run_loop(runs_dir, tiny_model)
+    assert manifest is not None
+    return runs_dir
+
+
+def lines(runs_dir: Path, round_number: int, name: str) -> list[dict[str, Any]]:
+    return read_lines(runs_dir / "t" / "loop-1" / f"round-{round_number}" / name)
+
+
+def actions(runs_dir: Path) -> list[str]:
+    db = open_database(str(runs_dir / "t" / "feedback.db"))
+    found = [line.action for line in reversed(audit_log(db, OPERATOR, count=1000))]
+    db.close()
+    return [action for action in found if action.startswith("loop-")]
+
+
+def test_two_rounds(whole: Path) -> None:
+    record = record_of(whole)
+    assert [one.status for one in record.rounds] == ["done", "done"]
+    assert record.ended == "rounds"
+    for number, one in enumerate(record.rounds, start=1):
+        assert (one.number, one.items, one.judgements) == (number, 6, 12)
+        assert one.evaluation_items == 2
+        assert set(one.runs) == {"sample", "rm", "ppo", "eval"}
+        assert set(one.rm_accuracy) <= set(range(1, number + 1))
+        assert one.judged_by == "gold"
+        assert one.win_rate is not None
+        assert one.win_rate == pytest.approx(one.gold_win_rate)
+        assert set(one.rater_skill) == {"simulated-1", "simulated-2", "simulated-3"}
+        assert one.guards
+        assert one.why
+        assert one.why_zh
+        assert one.candidate is not None
+        assert one.candidate.run == f"ppo-{number}"
+        assert one.kl_nats is not None
+        for run in one.runs.values():
+            assert (whole / "t" / run / "manifest.json").is_file()
+    assert len(record.samples) == 8
+    assert set(record.samples[0].answers) == {"sft", "round-1", "round-2"}
+    assert {"sft", "round-1", "round-2"} == set(record.strengths)
+    assert (whole / "t" / "loop-1" / "report.html").stat().st_size > 1000
+
+
+def test_what_is_kept_apart_is_learnt_from_in_no_round(whole: Path) -> None:
+    rounds = {number: lines(whole, number, "items.jsonl") for number in (1, 2)}
+    apart = {json.dumps(row["item"]["prompt"]) for rows in rounds.values() for row in rows
+             if row["part"] == "evaluation"}  # fmt: skip
+    learnt = {json.dumps(row["prompt"]) for row in lines(whole, 2, "preferences.jsonl")}
+    assert len(apart) >= 3
+    assert learnt
+    assert not apart & learnt
+
+
+def test_the_second_reward_model_goes_on_from_the_first_and_learns_from_both_rounds(whole: Path) -> None:
+    opening = json.loads((whole / "t" / "rm-2" / "open.json").read_text())
+    assert opening["inputs"]["reward_model"]["path"] == "t/rm-1"
+    first, second = (lines(whole, number, "preferences.jsonl") for number in (1, 2))
+    assert len(second) > len(first)
+    ppo = json.loads((whole / "t" / "ppo-2" / "open.json").read_text())
+    assert ppo["inputs"]["reward_model"]["path"] == "t/rm-2"
+    assert ppo["inputs"]["policy"]["fingerprint"] == ppo["inputs"]["reference"]["fingerprint"]
+
+
+def test_every_decision_is_in_the_audit_log_once(whole: Path) -> None:
+    record = record_of(whole)
+    expected = ["loop-promote" if one.promoted else "loop-keep" for one in record.rounds]
+    assert actions(whole) == [*expected, "loop-end"]
+
+
+def test_asked_again_it_reports_and_makes_nothing(whole: Path, tiny_model: Path) -> None:
+    before, weights = record_of(whole), weights_of(whole)
+    assert run_loop(whole, tiny_model) is not None
+    assert record_of(whole) == before
+    assert weights_of(whole) == weights
+    assert not (whole / "t" / "loop-2").exists()
+
+
+class Killed(BaseException):
+    """In place of a kill: nothing catches it."""
+
+
+@contextmanager
+def killed_at(event: int) -> Iterator[None]:
+    """Ends everything at the so-manieth write, of a file before or after it, or of the store after it."""
+    count = 0
+    writes, commits = rlhf.runs.run.write_atomic, Database.write
+
+    def passed() -> None:
+        nonlocal count
+        count += 1
+        if count == event:
+            raise Killed
+
+    def write_atomic(*arguments: Any) -> None:
+        passed()
+        writes(*arguments)
+        passed()
+
+    def write(self: Database, work: Callable[[Any], Any], **options: Any) -> Any:
+        result = commits(self, work, **options)
+        passed()
+        return result
+
+    with patch.object(rlhf.runs.run, "write_atomic", write_atomic), patch.object(Database, "write", write):
+        yield
+
+
+EVERY = 13  # events from one kill to the next: over all steps in some twenty kills
+
+
+def test_killed_again_and_again_it_ends_as_the_undisturbed_one(
+    whole: Path, tmp_path: Path, tiny_model: Path
+) -> None:
+    kills, manifest = 0, None
+    while manifest is None:
+        try:
+            with killed_at(EVERY + kills % 5):
+                manifest = run_loop(tmp_path, tiny_model)
+        except Killed:
+            kills += 1
+            assert kills < 200
+    assert kills > 10
+    assert record_of(tmp_path).without_times() == record_of(whole).without_times()
+    assert weights_of(tmp_path) == weights_of(whole)
+    assert actions(tmp_path) == actions(whole)
+    for number in (1, 2):
+        for name in ("judgements.jsonl", "preferences.jsonl"):
+            assert lines(tmp_path, number, name) == lines(whole, number, name)
+
+
+def test_a_wider_limit_goes_on_in_a_run_of_its_own(whole: Path, tmp_path: Path, tiny_model: Path) -> None:
+    run_loop(tmp_path, tiny_model, stage__rounds=1)
+    assert record_of(tmp_path).ended == "rounds"
+    run_loop(tmp_path, tiny_model, stage__rounds=2, stage__budget=10)
+    first, second = record_of(tmp_path, 1), record_of(tmp_path, 2)
+    assert (len(first.rounds), len(second.rounds)) == (1, 2)
+    assert second.rounds[0] == first.rounds[0]
+    assert second.rounds[1].budget == 10
+    assert any("rounds 1 -> 2" in entry.what for entry in second.log)
+    assert actions(tmp_path).count("loop-change") == 1
+    run_loop(tmp_path, tiny_model, stage__rounds=2)
+    assert not (tmp_path / "t" / "loop-3").exists()
+
+    with pytest.raises(InputError, match=r"stage.rollback=nobody.*there are sft"):
+        run_loop(tmp_path, tiny_model, stage__rounds=2, stage__rollback="nobody")
+
+
+def judge_one(db: Database, actor: Actor, campaign: str, number: int) -> bool:
+    task = next_task(db, actor, campaign)
+    if task is None:
+        return False
+    submit(db, actor, task.assignment_id, {"strength": 1 if number % 2 else -1}, key=f"k{number}")
+    return True
+
+
+def test_it_waits_for_people_and_says_what_is_missing(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {
+        "stage__raters": "people",
+        "stage__wait": False,
+        "stage__rounds": 1,
+        "stage__raters_per_item": 1,
+    }
+    assert run_loop(tmp_path, tiny_model, **options) is None
+    said = capsys.readouterr().err
+    assert "12 of 12 judgements are missing" in said
+    assert "python -m feedback_ui serve --db" in said
+    assert "stage.budget=12" in said  # the command that goes on
+    waiting = record_of(tmp_path).rounds[0]
+    assert (waiting.status, waiting.waiting and waiting.waiting.needed) == ("waiting", 12)
+
+    db = open_database(str(tmp_path / "t" / "feedback.db"))
+    (campaign,) = (one.name for one in campaigns(db, OPERATOR))
+    actor = Actor(add_rater(db, OPERATOR, "韩梅梅").id, "rater", "韩梅梅")
+    for number in range(11):
+        assert judge_one(db, actor, campaign, number)
+    assert run_loop(tmp_path, tiny_model, **options) is None
+    assert "1 of 12 judgements are missing" in capsys.readouterr().err
+    assert judge_one(db, actor, campaign, 11)
+    assert run_loop(tmp_path, tiny_model, **options, stage__judge="gold") is not None
+    db.close()
+    done = record_of(tmp_path).rounds[0]
+    assert (done.status, done.judgements) == ("done", 12)
+    assert next(iter(done.rater_skill)).startswith("r-")
+
+
+def test_inputs_that_it_makes_itself_are_refused(tmp_path: Path, tiny_model: Path) -> None:
+    with pytest.raises(ConfigError, match=r"inputs.reward_model=rm-1: stage=loop makes its own"):
+        run_loop(tmp_path, tiny_model, inputs__reward_model="rm-1")
