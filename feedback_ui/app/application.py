@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -23,6 +24,7 @@ from feedback_ui.app.statics import static_files, word_files
 from feedback_ui.database import Database
 from feedback_ui.errors import FeedbackError, NotAllowed
 from feedback_ui.service.joining import link_of
+from feedback_ui.service.loops import loop_page
 
 
 def create_app(db: Database, settings: Settings) -> FastAPI:
@@ -87,6 +89,11 @@ def _add_pages(app: FastAPI, parts: Parts) -> None:
     @app.get("/manage")
     async def manage() -> Response:
         return RedirectResponse("/manage/", 308)
+
+    @app.get("/manage/loops/{campaign}")
+    async def loop(request: Request, campaign: UUID) -> Response:
+        html = await parts.as_actor(request, lambda actor: loop_page(parts.db, actor, campaign))
+        return HTMLResponse(html)
 
 
 def _page(request: Request, html: str, status: int = 200) -> Response:

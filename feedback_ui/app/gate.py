@@ -53,6 +53,7 @@ _GRADIO = frozenset(
 _GRADIO_BELOW = ("/static/", "/assets/", "/gradio_api/heartbeat/", "/gradio_api/run/")
 _MANAGER = frozenset({"/gradio_api/upload", "/gradio_api/upload_progress"})
 _FILE = "/gradio_api/file="
+_LOOPS = "/loops/"
 _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 
@@ -166,7 +167,7 @@ def _is_known(path: str, *, of_manager: bool) -> bool:
     if not of_manager:
         return False
     # files that the board has made, never an address that the server would fetch
-    return path in _MANAGER or path.startswith(f"{_FILE}/")
+    return path in _MANAGER or path.startswith((f"{_FILE}/", _LOOPS))
 
 
 def _is_from_here(headers: Headers) -> bool:

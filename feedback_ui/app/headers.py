@@ -13,6 +13,13 @@ OWN_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
+# A loop's page is whole by itself: it loads and sends nothing, and runs its script as a stranger to this
+# server, without its cookies, also where it is opened by itself. The board frames it.
+LOOP_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "form-action 'none'; frame-ancestors 'self'; base-uri 'none'"
+)
+LOOPS = "/manage/loops/"
 _FIXED = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -32,6 +39,9 @@ def protect(headers: MutableHeaders, path: str) -> None:
     headers["Content-Security-Policy"] = OWN_POLICY if own else GRADIO_POLICY
     for name, value in _FIXED.items():
         headers[name] = value
+    if path.startswith(LOOPS):
+        headers["Content-Security-Policy"] = LOOP_POLICY
+        headers["X-Frame-Options"] = "SAMEORIGIN"
     if path.startswith(_LASTING):
         headers["Cache-Control"] = "public, max-age=31536000, immutable"
     else:

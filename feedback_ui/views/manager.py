@@ -15,6 +15,7 @@ from feedback_ui.views.board_data import DataPart
 from feedback_ui.views.board_disputes import DisputesPart
 from feedback_ui.views.board_html import notice, text
 from feedback_ui.views.board_log import LogPart
+from feedback_ui.views.board_loop import LoopPart
 from feedback_ui.views.board_models import ModelsPart
 from feedback_ui.views.board_people import PeoplePart
 from feedback_ui.views.board_progress import ProgressPart
@@ -132,6 +133,9 @@ class _Tabs:
                 models = ModelsPart(board)
             with board.make(gr.Tab, {"label": "tab.disputes"}, id="disputes"):
                 disputes = DisputesPart(board, [progress.judging])
+            loop_tab = board.make(gr.Tab, {"label": "tab.loop"}, id="loop")
+            with loop_tab:
+                loop = LoopPart(board)
             with board.make(gr.Tab, {"label": "tab.campaigns"}, id="campaigns"):
                 self.campaigns = CampaignsPart(board, [progress.overview])
             with board.make(gr.Tab, {"label": "tab.data"}, id="data"):
@@ -143,8 +147,10 @@ class _Tabs:
                 log = LogPart(board)
         show_log, log_outputs = board.showing(log.part)
         log_tab.select(show_log, [board.campaign], log_outputs, api_visibility="private")
+        loop.begin(loop_tab)
         self.quick = [
-            progress.overview, self.campaigns.part, self.data.part, people.part, people.crowd, log.part
+            progress.overview, self.campaigns.part, self.data.part, people.part, people.crowd, log.part,
+            loop.part,
         ]  # fmt: skip
         self.slow = [progress.judging, trust.part, models.part, disputes.part]
         self.chosen = [self.campaigns.chosen, self.data.chosen, people.crowd_chosen]

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from rlhf.evaluation.page.charts import BOTTOM
 from rlhf.evaluation.page.differences import mark, merge
-from rlhf.evaluation.page.loop_plots import measures, results
+from rlhf.evaluation.page.loop_plots import HIGH, measures, results
 from rlhf.evaluation.page.loop_rounds import kind_of, rounds, slices
 from rlhf.evaluation.page.loop_samples import samples
 from rlhf.evaluation.page.loop_state import kinds, now, policies
@@ -81,7 +82,10 @@ def test_win_rates_are_drawn_with_their_intervals_and_the_even_line() -> None:
 
 def test_the_even_line_is_there_where_all_is_far_above_it() -> None:
     (figure,) = results(record(one_round(1, "sft", True, win_rate=0.9, win_low=0.88, win_high=0.92)))
-    assert 'class="even"' in figure.svg
+    svg = ElementTree.fromstring(figure.svg)
+    (even,) = [line for line in svg.iter("line") if line.attrib["class"] == "even"]
+    (dot,) = svg.iter("circle")
+    assert float(dot.attrib["cy"]) < float(even.attrib["y1"]) < HIGH - BOTTOM  # below, and in the picture
 
 
 def test_an_estimate_without_an_interval_has_no_whisker() -> None:
