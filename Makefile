@@ -12,7 +12,7 @@ SEEDS ?= 0,1,2,3,4
 PARTS := demo hacked methods real kill
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 
-.PHONY: help env demo study ui smoke test test-ui check format acceptance $(PARTS:%=acceptance-%) optimum overoptimization promotion bench lock clean
+.PHONY: help env demo loop-demo study ui smoke test test-ui check format acceptance $(PARTS:%=acceptance-%) optimum overoptimization promotion bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,10 @@ env: .venv/.ready ## .venv with the exact versions of requirements.lock
 
 demo: env ## SFT, reward model, PPO, evaluation on the embedded world: offline, on a CPU
 	$(OFFLINE) $(PYTHON) -m rlhf.run stage=all name=demo
+
+loop-demo: env ## the online loop: three rounds, simulated raters who are right in four of five, on the embedded world
+	$(OFFLINE) $(PYTHON) -m rlhf.run stage=loop name=loop-demo stage.rounds=3 stage.first_budget=4500 stage.budget=2250 \
+		stage.raters=simulated stage.raters_per_item=3 stage.simulated.skill=0.8 stage.rm.judge_share=0 stage.ppo.total_episodes=2560
 
 study: env ## after demo: DPO, best-of-n, learning curves, and the evaluation with them
 	$(OFFLINE) $(PYTHON) -m rlhf.run stage=study name=demo

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rlhf.crowd import Comparison, bradley_terry
+from rlhf.errors import DataError
 from rlhf.online.campaigns import put_up, take_down
 from rlhf.online.guards import Said, measure, said_in
 from rlhf.online.judgements import Judged
@@ -156,6 +157,11 @@ def ask_people(loop: Loop, round_: RoundRecord, rows: Sequence[Row]) -> tuple[Ro
     by_prompt = people_outcomes(Labelled(round_.number, pairs, said), candidate.label)
     by_prompt |= {key: [0.5] for key in asked["ties"]}
     flat = [(key, won) for key in sorted(by_prompt) for won in by_prompt[key]]
+    if not flat:
+        raise DataError(
+            f"{candidate.label} and {round_.incumbent} gave no two answers that people can be asked about; "
+            "see the evaluation's report, or set stage.ask_people=0"
+        )
     return round_, People([won for _, won in flat], [key for key, _ in flat], said)
 
 
@@ -198,7 +204,7 @@ def flagged(said: Said, label: str, people: People | None) -> Said:
 def strengths(loop: Loop, record: LoopRecord) -> dict[str, tuple[float, float, float]]:
     """Of all policies on all that raters and judges said, by Bradley and Terry: nats, with 95 % intervals."""
     rows = [one for round_ in record.rounds if round_.status == "done" for one in comparisons(loop, round_)]
-    found = bradley_terry(rows, seed=0).strengths
+    found = bradley_terry(rows, seed=0).strengths if rows else {}
     return {label: (own.estimate, own.low, own.high) for label, own in sorted(found.items())}
 
 

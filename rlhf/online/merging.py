@@ -139,12 +139,14 @@ def _shares(
     said = [(_key(labelled, one), one) for labelled in rounds for one in labelled.judged if one.outcome]
     known = {key: one.outcome for key, one in said if one.settles and one.outcome != "tie"}
     counted = [_label(key, one) for key, one in said if not one.settles]
+    counted = counted or [_label(key, one) for key, one in said]
+    voted = {label.item for label in counted}
     fit = dawid_skene(
-        counted or [_label(key, one) for key, one in said],
+        counted,
         class_prior=EVEN,
         tie="tie",
         ties="half",
-        known={key: outcome for key, outcome in known.items() if outcome},
+        known={key: outcome for key, outcome in known.items() if outcome and key in voted},
     )
     found = {key: posterior["first"] for key, posterior in fit.posterior.items()}
     settled = {key: _SIGN[one.outcome] / 2 + 0.5 for key, one in said if one.settles and one.outcome}

@@ -133,7 +133,7 @@ def killed_at(event: int) -> Iterator[None]:
         yield
 
 
-EVERY = 13  # events from one kill to the next: over all steps in some twenty kills
+EVERY = 15  # events from one kill to the next, and up to four more
 
 
 def test_killed_again_and_again_it_ends_as_the_undisturbed_one(
@@ -147,7 +147,7 @@ def test_killed_again_and_again_it_ends_as_the_undisturbed_one(
         except Killed:
             kills += 1
             assert kills < 200
-    assert kills > 10
+    assert kills > 6
     assert record_of(tmp_path).without_times() == record_of(whole).without_times()
     assert weights_of(tmp_path) == weights_of(whole)
     assert actions(tmp_path) == actions(whole)
