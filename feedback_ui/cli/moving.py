@@ -25,11 +25,13 @@ def add_commands(commands: Any) -> None:
         _import,
     )
     add.add_argument("name", metavar="CAMPAIGN")
-    add.add_argument("files", nargs="+", metavar="FILE", help="a file, or the folder of a samples run")
+    add.add_argument("files", nargs="+", metavar="FILE", help="JSONL, JSON, CSV, Parquet, or a run's folder")
     add.add_argument(
         "--format", choices=TOOLS, default="auto", help="whose rows these are (default: told by each row)"
     )
-    add.add_argument("--prompt-field", metavar="NAME", help="of another tool's records: the prompt")
+    add.add_argument(
+        "--prompt-field", metavar="NAME", help="of tables and of other tools' records: the prompt"
+    )
     add.add_argument("--answer-fields", metavar="A,B", help="the answers, comma-separated, in their order")
     add.add_argument("--question", metavar="NAME", help="the question that says what is better, or how good")
     add.add_argument("--reason-question", metavar="NAME", help="the question that says why")

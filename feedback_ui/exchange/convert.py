@@ -6,7 +6,7 @@ from typing import Any, Literal, cast
 
 from feedback_ui.errors import InvalidFeedback, listed
 from feedback_ui.exchange import argilla, label_studio
-from feedback_ui.exchange.layout import Layout
+from feedback_ui.exchange.layout import Layout, models_of
 from feedback_ui.form import Form
 from feedback_ui.rows import RowProblem
 
@@ -35,10 +35,13 @@ def converted(
     layout = layout or Layout()
     for place, row in rows:
         name = tool_of(row) if tool == "auto" else tool
-        if isinstance(row, RowProblem) or name == "rows":
+        if isinstance(row, RowProblem):
             yield place, row
             continue
         try:
+            if name == "rows":
+                yield place, _laid_out(row, form, layout)
+                continue
             yield from _converted(place, row, name, form, layout, unused)
         except InvalidFeedback as error:
             yield place, RowProblem(place, error)
@@ -53,6 +56,35 @@ def tool_of(row: Any) -> Tool:
         if argilla.is_record(held):
             return "argilla"
     return "rows"
+
+
+# Columns that say where the answers are, as rows.py reads them.
+_ANSWERS = {"responses", "chosen", "rejected", "response", "completion"}
+
+
+def _laid_out(row: Any, form: Form, layout: Layout) -> Any:
+    """A row of a plain table with an answer in each of several columns, as `response_a` and `response_b`, as
+    rows.py reads it; any other as it is."""
+    if not isinstance(row, Mapping) or form.kind == "write":
+        return row
+    held = cast("Mapping[str, Any]", row)
+    if _ANSWERS & set(held) and layout.answers is None:
+        return row
+    try:
+        prompt = layout.prompt_in(held)
+        answers = layout.answers_in(held, prompt)
+    except InvalidFeedback:
+        if layout.prompt or layout.answers:
+            raise
+        return row  # rows.py says what it lacks
+    if not answers:
+        return row
+    rest = {name: value for name, value in held.items() if name not in {prompt, *answers}}
+    if len(answers) == 1:
+        return {**rest, "prompt": held[prompt], "response": held[answers[0]]}
+    models = models_of(held, answers)
+    responses = [{"text": held[name], "model": model} for name, model in zip(answers, models, strict=True)]
+    return {**rest, "prompt": held[prompt], "responses": responses}
 
 
 def _converted(

@@ -1,7 +1,7 @@
 """Which of a record's fields are the prompt and the answers: by name where told, else by usual names."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,12 +58,9 @@ class Layout:
                 )
             return list(self.answers)
         texts = [name for name, value in fields.items() if name != prompt and isinstance(value, str)]
-        stems: dict[str, list[tuple[int, str]]] = {}
-        for name in texts:
-            found = _NUMBERED.fullmatch(name)
-            if found:
-                stems.setdefault(normal(found["stem"]), []).append((ordinal(found["number"]), name))
-        groups = [sorted(group) for group in stems.values() if len(group) > 1]
+        stems = _numbered(texts)
+        usual = {stem: group for stem, group in stems.items() if stem in SINGLES}
+        groups = [*(usual if len(usual) == 1 else stems).values()]
         if len(groups) > 1:
             raise InvalidFeedback(
                 "several groups of fields may be the answers; name those meant of {fields} by "
@@ -74,6 +71,25 @@ class Layout:
             return [name for _, name in groups[0]]
         by_name = {normal(name): name for name in texts}
         return [by_name[name] for name in SINGLES if name in by_name][:1]
+
+
+def models_of(fields: Mapping[str, Any], answers: Sequence[str]) -> list[str | None]:
+    """Which model gave each answer, where the columns `model_a`, `model_b`, ... say so."""
+    models = {number: name for number, name in _numbered(fields).get("model", ())}
+    found = [_number_of(name) for name in answers]
+    if not models or any(number not in models for number in found):
+        return [None] * len(answers)
+    return [str(fields[models[number]]) for number in found if number is not None]
+
+
+def _numbered(names: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
+    """Names that are alike but for a number, letter or side: by what they share, in order."""
+    stems: dict[str, list[tuple[int, str]]] = {}
+    for name in names:
+        found = _NUMBERED.fullmatch(name)
+        if found:
+            stems.setdefault(normal(found["stem"]), []).append((ordinal(found["number"]), name))
+    return {stem: sorted(group) for stem, group in stems.items() if len(group) > 1}
 
 
 def place_of(said: str, names: Sequence[str], *, in_words: bool = False) -> int | None:

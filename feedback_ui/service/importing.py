@@ -44,7 +44,7 @@ def import_file(
     tool: Tool = "auto",
     layout: Layout | None = None,
 ) -> Imported:
-    """Import a file (JSON lines, or one JSON list; plain or gzipped), or the folder of a samples run.
+    """Import a file (JSON lines, one JSON list, a table), or the folder of a samples run.
 
     Args:
         tool: whose export it is; seen from its rows where it is `auto`.

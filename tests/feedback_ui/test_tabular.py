@@ -11,7 +11,7 @@ from people import campaign, rater
 
 from feedback_ui.database import Database
 from feedback_ui.errors import InvalidFeedback
-from feedback_ui.exchange import converted, tool_of
+from feedback_ui.exchange import Layout, converted, tool_of
 from feedback_ui.form import Form, Scale
 from feedback_ui.reading import read_source
 from feedback_ui.rows import RowProblem
@@ -209,6 +209,30 @@ def test_ratings_in_a_table(tmp_path) -> None:
     (read,) = values(write_csv(tmp_path / "rated.csv", [row]))
     score = Form(kind="score", scales=(Scale(name="helpful"),))
     assert convert(read, score)["judgements"] == [{"rater": "u", "given": {"score": 4}}]
+
+
+def test_a_plain_table_with_an_answer_in_each_of_several_columns(tmp_path) -> None:
+    row = {
+        "instruction": "Why?", "response_b": "B", "response_a": "A", "model_a": "m1", "model_b": "m2",
+        "rating_a": "4", "rating_b": "2", "group": "g",
+    }  # fmt: skip
+    (read,) = values(write_csv(tmp_path / "plain.csv", [row]))
+    found = convert(read)
+    assert found["prompt"] == "Why?"
+    assert found["responses"] == [{"text": "A", "model": "m1"}, {"text": "B", "model": "m2"}]
+    assert found["group"] == "g"
+    told = Layout(prompt="group", answers=("rating_b", "rating_a"))
+    found = convert(read, layout=told)
+    assert (found["prompt"], [one["text"] for one in found["responses"]]) == ("g", ["2", "4"])
+    missing = convert(read, layout=Layout(answers=("x", "y")))
+    assert isinstance(missing, RowProblem)
+    assert "has no field 'x'" in missing.reason
+    single = convert({"question": "Why?", "answer": "A", "model": "m"}, Form(kind="thumb"))
+    assert single == {"prompt": "Why?", "response": "A", "model": "m"}
+    ours = {"prompt": "Why?", "chosen": "A", "rejected": "B", "answer_1": "x", "answer_2": "y"}
+    assert convert(ours) == ours
+    vague = {"prompt": "Why?", "a1": "A", "a2": "B", "b1": "C", "b2": "D"}
+    assert convert(vague) == vague  # and the import says that it has no answers
 
 
 def test_a_csv_of_pairs_is_judged(db: Database, tmp_path) -> None:
