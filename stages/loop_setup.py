@@ -152,7 +152,8 @@ def name_of(manifest: Manifest) -> str:
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The rows of a file of JSON lines."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    # as bytes: text would be cut at every separator of lines that Unicode knows, and answers may hold them
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
 def read_judged(path: Path) -> list[Judged]:

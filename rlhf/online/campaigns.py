@@ -90,7 +90,7 @@ def take_down(db: Database, name: str, folder: Path) -> list[Judged]:
         snapshot(db, name, folder)
     open_snapshot(folder)
     names = {account.pseudonym: account.name for account in accounts(db, OPERATOR)}
-    lines: list[dict[str, Any]] = [
-        json.loads(line) for line in (folder / "judgements.jsonl").read_text("utf-8").splitlines()
-    ]
+    # as bytes: text would be cut at every separator of lines that Unicode knows, and answers may hold them
+    written = (folder / "judgements.jsonl").read_bytes().splitlines()
+    lines: list[dict[str, Any]] = [json.loads(line) for line in written]
     return judged_rows(lines, names)

@@ -10,7 +10,7 @@ from feedback_ui.service.access import OPERATOR, Actor
 from feedback_ui.service.accounts import add_rater
 from feedback_ui.service.claims import next_task
 from feedback_ui.service.judgements import skip, submit
-from rlhf.online.campaigns import take_down, waiting
+from rlhf.online.campaigns import put_up, take_down, waiting
 from rlhf.online.judgements import agreement, judged_of, sha256, skills
 from rlhf.online.raters import judge, simulated_raters
 from rlhf.records import Prompt
@@ -77,6 +77,18 @@ def test_taken_down_twice_it_is_the_same_and_nothing_comes_after(db: Database, t
     assert take_down(db, name, tmp_path / "snapshot") == once
     with pytest.raises(Exception, match="closed"):
         next_task(db, actor, name)
+
+
+def test_answers_may_hold_any_separator_of_lines(db: Database, tmp_path: Path) -> None:
+    odd = pair(0, texts=("a\u2028b\x85c\x0bd\x1ee", "第一行\n第二行\r\n"))
+    put_up(db, "odd", [odd], raters_per_item=1, guidelines="", folder=Path("loop-1"), round_number=1)
+    actor = person(db, "a")
+    task = next_task(db, actor, "odd")
+    assert task is not None
+    submit(db, actor, task.assignment_id, {"strength": 1}, key="k")
+    (found,) = take_down(db, "odd", tmp_path / "snapshot")
+    assert {found.first, found.second} == {odd.first.text, odd.second.text}
+    assert found.item == odd.key
 
 
 def test_how_far_it_is(db: Database) -> None:
