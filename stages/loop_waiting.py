@@ -84,7 +84,7 @@ def simulate(loop: Loop, campaign: str, pairs: Sequence[Pair]) -> None:
     raters = simulated_raters(
         loop.db, count=told.count, seed=loop.cfg.seed, skill=told.skill, length_bias=told.length_bias
     )
-    found = waiting(loop.db, campaign, loop.run.path)
+    found = waiting(loop.db, campaign)
     if found.judgements < found.needed:
         worth = worth_of(loop, pairs)
         with Progress("simulated raters", found.needed, start=found.judgements) as progress:
@@ -118,7 +118,7 @@ def page_command(loop: Loop) -> str:
 
 
 def _look(loop: Loop, campaign: str, since: object) -> Waiting:
-    return waiting(loop.db, campaign, loop.run.path).model_copy(update={"since": since})
+    return waiting(loop.db, campaign).model_copy(update={"since": since})
 
 
 def _is_over(loop: Loop, found: Waiting) -> bool:

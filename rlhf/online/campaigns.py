@@ -63,10 +63,9 @@ def put_up(
     return campaign_info(db, OPERATOR, name).guideline_version
 
 
-def waiting(db: Database, name: str, folder: Path) -> Waiting:
-    """How far the judgements of a campaign have come, and when the rest may be there."""
-    here = next(one for one in loops(db, OPERATOR) if one.folder == folder.absolute())
-    own = next(one for one in here.campaigns if one.campaign == name)
+def waiting(db: Database, name: str) -> Waiting:
+    """How far the judgements of a campaign that `put_up` made have come, and when the rest may be there."""
+    own = next(one for loop in loops(db, OPERATOR) for one in loop.campaigns if one.campaign == name)
     return Waiting(
         judgements=own.judged,
         needed=own.wanted,

@@ -96,7 +96,7 @@ def test_how_far_it_is(db: Database) -> None:
     task = next_task(db, actor, name)
     assert task is not None
     submit(db, actor, task.assignment_id, {"strength": 1}, key="k")
-    found = waiting(db, name, Path("loop-1"))
+    found = waiting(db, name)
     assert (found.judgements, found.needed) == (1, 4)
 
 
