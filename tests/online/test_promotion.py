@@ -6,7 +6,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.special import expit
@@ -111,6 +111,7 @@ def test_judgements_of_one_prompt_count_as_one():
     assert (found.prompts, found.wins, found.ties, found.losses) == (2, 1, 1, 0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([0.0, 1 / 3, 0.5, 2 / 3, 1.0]), min_size=1, max_size=30), st.randoms())
 def test_order_says_nothing_and_exchanged_policies_exchange_the_bounds(said: list[float], random):
     found = win_rate(said)
@@ -123,6 +124,7 @@ def test_order_says_nothing_and_exchanged_policies_exchange_the_bounds(said: lis
     assert not (found.low > 0.5 and other.low > 0.5)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(0, 60), st.integers(0, 20))
 def test_one_more_win_in_place_of_a_loss_never_lowers_the_bound(won: int, lost: int, tied: int):
     assert (
