@@ -96,7 +96,8 @@ export function dock(page) {
   };
 }
 
-/* One line that stays (`keep`), one that passes, and one for those who listen. They outlive the drawing of the page. */
+/* One line that stays (`keep` what is wrong, `point` at what is there), one that passes, and one for those who
+   listen. They outlive the drawing of the page. */
 export function messages() {
   const bar = el("div", { class: "notice", role: "status" });
   const toast = el("div", { class: "toast", role: "status" });
@@ -111,10 +112,15 @@ export function messages() {
       } } }, el("span", {}, named), key ? hint(key) : null)));
     place.hidden = false;
   };
+  const stay = (words, actions, calm) => {
+    bar.classList.toggle("calm", calm);
+    line(bar, words, actions.length ? actions : [{ words: say("page.dismiss"), act: () => {} }]);
+  };
   return {
     above: [bar, heard],
     below: toast,
-    keep: (words, ...actions) => line(bar, words, actions.length ? actions : [{ words: say("page.dismiss"), act: () => {} }]),
+    keep: (words, ...actions) => stay(words, actions, false),
+    point: (words, ...actions) => stay(words, actions, true),
     clear: () => {
       bar.hidden = true;
     },

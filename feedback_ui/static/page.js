@@ -8,10 +8,11 @@ import { correct, correctAgain, endCorrection, underWay } from "./corrections.js
 import { el, fill } from "./dom.js";
 import { Drafts } from "./drafts.js";
 import { dock, header, messages, progressWords } from "./frame.js";
+import { openGuidelines, pointAtGuidelines } from "./guidelines.js";
 import { judging } from "./judging.js";
 import { onKey } from "./keys.js";
 import { Outbox } from "./outbox.js";
-import { guidelinesPanel, keysPanel, pastPanel, usesKeys } from "./panels.js";
+import { keysPanel, pastPanel, usesKeys } from "./panels.js";
 import { campaignChoice, ending } from "./places.js";
 import { pause, patiently } from "./patience.js";
 import { problemWords } from "./problems.js";
@@ -93,7 +94,7 @@ export class Page {
       this.take(task, begun);
       this.draw();
       if (!quiet && Object.keys(begun).length) this.messages.pass(say("told.draft"));
-      if (task.guideline_version > this.campaign.guidelines.version) await this.renewGuidelines();
+      await pointAtGuidelines(this, task);
     } else if (this.campaign.form.kind === "chat" && turn.state === "open") {
       this.said ??= await this.ask(() => resumed(this.campaign.id));
       this.talk(this.said);
@@ -203,14 +204,7 @@ export class Page {
   }
 
   openGuidelines() {
-    guidelinesPanel(this.root, this.campaign);
-  }
-
-  async renewGuidelines() {
-    const before = this.campaign.guidelines.version;
-    this.campaign = await this.ask(() => get(`campaigns/${this.campaign.id}`));
-    if (this.campaign.guidelines.version > before)
-      this.messages.keep(say("guidelines.changed"), { words: say("guidelines.read"), act: () => this.openGuidelines() });
+    openGuidelines(this);
   }
 
   openKeys() {

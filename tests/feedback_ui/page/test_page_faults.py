@@ -176,6 +176,30 @@ def test_signing_out_leads_to_the_sign_in_page(serve, open_page) -> None:
     page.wait_for_url("**/sign-in*")
 
 
+def test_guidelines_are_pointed_at_before_the_first_item_until_they_are_read(site, open_page) -> None:
+    first = "Before you begin: this campaign has guidelines."
+    page = open_page(site.campaign("thumb", 3, guidelines="Be **kind**."))
+    question(page, "Question 0?")
+    page.locator(".notice.calm", has_text=first).wait_for()
+    page.reload()
+    page.locator(".notice", has_text=first).wait_for()
+    press(page, "g")
+    page.get_by_role("dialog").get_by_text("Be kind.").wait_for()
+    assert page.locator(".notice").is_hidden()
+    press(page, "Escape")
+    page.reload()
+    question(page, "Question 0?")
+    assert page.locator(".notice").is_hidden()
+    other = open_page(page.url)
+    other.locator(".notice", has_text=first).wait_for()
+    press(other, "1")  # who does not want to read them is not held up
+    question(other, "Question 1?")
+    assert other.locator(".notice").is_hidden()
+    other.reload()
+    question(other, "Question 1?")
+    assert other.locator(".notice").is_hidden()
+
+
 def test_a_pause_and_new_guidelines_are_said(site, open_page) -> None:
     page = open_page(site.campaign("thumb", 3))
     question(page, "Question 0?")
