@@ -21,8 +21,9 @@ from rlhf.runs import Manifest
 from rlhf.runs.loop_record import Ending, LoopRecord, RoundRecord
 from stages.loop_judging import judge
 from stages.loop_learning import improve, learn
+from stages.loop_opening import first_policy, label_or_raise, opened
 from stages.loop_sampling import sample, select, wait
-from stages.loop_setup import Loop, first_policy, label_or_raise, loop_stage, now, opened
+from stages.loop_setup import Loop, loop_stage, now
 
 Step = Callable[[Loop, RoundRecord], RoundRecord | None]
 STEPS: dict[str, Step] = {

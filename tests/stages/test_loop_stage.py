@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,6 +20,7 @@ from feedback_ui.service.campaigns import campaigns
 from feedback_ui.service.claims import next_task
 from feedback_ui.service.judgements import submit
 from rlhf.errors import ConfigError, InputError
+from rlhf.online.promotion import Decision, decide
 from stages.loop_setup import read_lines
 
 
@@ -156,21 +158,43 @@ def test_killed_again_and_again_it_ends_as_the_undisturbed_one(
             assert lines(tmp_path, number, name) == lines(whole, number, name)
 
 
-def test_a_wider_limit_goes_on_in_a_run_of_its_own(whole: Path, tmp_path: Path, tiny_model: Path) -> None:
-    run_loop(tmp_path, tiny_model, stage__rounds=1)
-    assert record_of(tmp_path).ended == "rounds"
-    run_loop(tmp_path, tiny_model, stage__rounds=2, stage__budget=10)
-    first, second = record_of(tmp_path, 1), record_of(tmp_path, 2)
-    assert (len(first.rounds), len(second.rounds)) == (1, 2)
-    assert second.rounds[0] == first.rounds[0]
-    assert second.rounds[1].budget == 10
-    assert any("rounds 1 -> 2" in entry.what for entry in second.log)
-    assert actions(tmp_path).count("loop-change") == 1
-    run_loop(tmp_path, tiny_model, stage__rounds=2)
-    assert not (tmp_path / "t" / "loop-3").exists()
+def promoting(*arguments: Any, **options: Any) -> Decision:
+    """The decision as it is, but for a candidate that is promoted."""
+    return replace(decide(*arguments, **options), promoted=True)
 
-    with pytest.raises(InputError, match=r"stage.rollback=nobody.*there are sft"):
-        run_loop(tmp_path, tiny_model, stage__rounds=2, stage__rollback="nobody")
+
+def test_rolled_back_and_extended(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with patch("stages.loop_judging.decide", promoting):
+        run_loop(tmp_path, tiny_model, stage__rounds=1)
+    first = record_of(tmp_path)
+    assert (first.ended, first.incumbent.label) == ("rounds", "round-1")
+    assert [one.label for one in first.policies] == ["sft", "round-1"]
+
+    with pytest.raises(InputError, match=r"stage.rollback=nobody.*there are sft, round-1"):
+        run_loop(tmp_path, tiny_model, stage__rounds=1, stage__rollback="nobody")
+    with pytest.raises(InputError, match=r"no loop of this seed.*\n.*stage.rounds=1"):
+        run_loop(tmp_path, tiny_model, seed=5, stage__rollback="sft")
+    run_loop(tmp_path, tiny_model, stage__rounds=1, stage__rollback="sft")
+    second = record_of(tmp_path, 2)
+    assert second.incumbent.label == "sft"
+    assert second.policies == first.policies
+    capsys.readouterr()
+    run_loop(tmp_path, tiny_model, stage__rounds=1, stage__rollback="sft")
+    assert "ended by stage.rounds; the incumbent is sft" in capsys.readouterr().err
+
+    run_loop(tmp_path, tiny_model, stage__rounds=2, stage__budget=10)
+    third = record_of(tmp_path, 3)
+    assert third.rounds[0] == first.rounds[0]
+    assert (third.rounds[1].budget, third.rounds[1].incumbent) == (10, "sft")
+    assert any("rounds 1 -> 2" in entry.what for entry in third.log)
+    assert any("rolled back from round-1 to sft" in entry.what for entry in third.log)
+    assert record_of(tmp_path) == first
+    done = actions(tmp_path)
+    assert [done.count(f"loop-{act}") for act in ("promote", "rollback", "extend")] == [1, 1, 2]
+    run_loop(tmp_path, tiny_model, stage__rounds=2)
+    assert not (tmp_path / "t" / "loop-4").exists()
 
 
 def judge_one(db: Database, actor: Actor, campaign: str, number: int) -> bool:
