@@ -134,7 +134,7 @@ def ask_people(loop: Loop, round_: RoundRecord, rows: Sequence[Row]) -> tuple[Ro
         loop.run.write_json(
             f"round-{round_.number}/{ASKED}", {"pairs": [pair.row() for pair in chosen], "ties": ties}
         )
-    asked: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    asked: Mapping[str, Any] = json.loads(file.read_bytes())
     pairs, said = [pair_of(row) for row in asked["pairs"]], list[Judged]()
     if pairs:
         campaign = f"{round_.campaign} judging"

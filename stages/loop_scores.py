@@ -1,7 +1,6 @@
 """What the loop asks models on this machine: what answers are worth, and where they stand among others."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from rlhf.demo.gold import gold
 from rlhf.demo.tasks import WORLD
@@ -10,6 +9,7 @@ from rlhf.online.embedding import embeddings
 from rlhf.online.pairs import Pair
 from rlhf.online.raters import Worth
 from rlhf.online.selection import Candidate
+from rlhf.records import Prompt
 from rlhf.rewards import Scored
 from rlhf.rewards.ensemble import member_folders
 from rlhf.runs.loop_record import RoundRecord
@@ -89,6 +89,6 @@ def _places(loop: Loop, round_: RoundRecord, pairs: Sequence[Pair]) -> list[tupl
     return [tuple(row) for row in ((found_ND[0::2] + found_ND[1::2]) / 2).tolist()]
 
 
-def _scores(loop: Loop, folder: str | Path, texts: Sequence[tuple[object, str]]) -> list[float]:
-    batch = [Scored(prompt, text, (), (), "eos") for prompt, text in texts]  # type: ignore[arg-type]
-    return model_reward(loop.session, str(folder), None)(batch).total.tolist()
+def _scores(loop: Loop, folder: str, texts: Sequence[tuple[Prompt, str]]) -> list[float]:
+    batch = [Scored(prompt, text, (), (), "eos") for prompt, text in texts]
+    return model_reward(loop.session, folder, None)(batch).total.tolist()

@@ -158,6 +158,56 @@ def test_killed_again_and_again_it_ends_as_the_undisturbed_one(
             assert lines(tmp_path, number, name) == lines(whole, number, name)
 
 
+def test_in_other_ways(tmp_path: Path, tiny_model: Path) -> None:
+    """An ensemble chooses by information, two temperatures, raters decide, PPO begins at the incumbent."""
+    guidelines = tmp_path / "说明.md"
+    guidelines.write_text("诚实，有礼貌。", encoding="utf-8")
+    models = {"max_steps": 1, "batch_size": 4, "ensemble": 2, "validation_share": 0.0, "judge_share": 0.0}
+    with patch("stages.loop_judging.decide", promoting):
+        run_loop(
+            tmp_path,
+            tiny_model,
+            stage__strategy="information",
+            stage__rm=models,
+            stage__temperatures=[0.7, 1.3],
+            stage__opponent="predecessor",
+            stage__aggregate="majority",
+            stage__recent_weight=2.0,
+            stage__reward_model="anew",
+            stage__start="incumbent",
+            stage__ask_people=8,
+            stage__guidelines=str(guidelines),
+        )
+    record = record_of(tmp_path)
+    first, second = record.rounds
+    assert (first.strategy, second.strategy) == ("random", "information")
+    assert second.incumbent == "round-1"
+    assert second.runs["sample-2"] == "sample-4"
+    assert (first.judged_by, first.human_judgements) == ("people", 2 * len(judged_pairs(tmp_path, 1)))
+    assert first.win_rate == first.human_win_rate
+    whose = {tuple(sorted({one["model"] for one in row["item"]["responses"]}))
+             for row in lines(tmp_path, 2, "items.jsonl")}  # fmt: skip
+    assert whose == {("round-1", "sft")}  # of the round before, the predecessor
+    heats = {one["sampling"]["temperature"] for row in lines(tmp_path, 2, "items.jsonl")
+             for one in row["item"]["responses"]}  # fmt: skip
+    assert heats == {0.7, 1.3}
+    assert {row["weight"] for row in lines(tmp_path, 2, "preferences.jsonl")} == {0.5, 1.0}
+    rm, ppo = (json.loads((tmp_path / "t" / run / "open.json").read_text()) for run in ("rm-2", "ppo-2"))
+    assert "reward_model" not in rm["inputs"]
+    assert ppo["inputs"]["policy"]["path"] == "t/ppo-1"
+    assert ppo["inputs"]["reference"]["path"] == str(tiny_model)
+    db = open_database(str(tmp_path / "t" / "feedback.db"))
+    assert {one.guidelines for one in campaigns(db, OPERATOR)} == {"诚实，有礼貌。"}
+    assert [line.action for line in audit_log(db, OPERATOR, count=1000)].count("loop") == 4
+    db.close()
+
+
+def judged_pairs(runs_dir: Path, round_number: int) -> list[Any]:
+    """The pairs of candidate and incumbent that raters were asked about."""
+    file = runs_dir / "t" / "loop-1" / f"round-{round_number}" / "judging.json"
+    return json.loads(file.read_bytes())["pairs"]
+
+
 def promoting(*arguments: Any, **options: Any) -> Decision:
     """The decision as it is, but for a candidate that is promoted."""
     return replace(decide(*arguments, **options), promoted=True)
