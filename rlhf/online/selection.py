@@ -61,7 +61,7 @@ def select(
         ValueError: there are fewer prompts than `evaluation`, or a candidate lacks what the strategy reads.
     """
     first = {one.key: place for place, one in reversed(list(enumerate(candidates)))}
-    places = sorted(first.values(), key=lambda place: _draw(seed, "slice", candidates[place].key))
+    places = sorted(first.values(), key=lambda place: _draw(seed, candidates[place].key))
     by_prompt: dict[str, int] = {}
     for place in places:
         by_prompt.setdefault(candidates[place].prompt, place)
@@ -71,7 +71,6 @@ def select(
         )
     slice_ = dict(list(by_prompt.items())[:evaluation])
     left = [place for place in places if candidates[place].prompt not in slice_]
-    left.sort(key=lambda place: _draw(seed, "choice", candidates[place].key))
     order = _ORDERS[strategy]([candidates[place] for place in left], min(count, len(left)))
     return Selection(list(slice_.values()), [left[place] for place in order])
 
@@ -160,5 +159,6 @@ def _entropy(p: Floats) -> Floats:
     return entr(p) + entr(1.0 - p)
 
 
-def _draw(seed: int, purpose: str, key: str) -> bytes:
-    return hashlib.sha256(f"{seed}/{purpose}/{key}".encode()).digest()
+def _draw(seed: int, key: str) -> bytes:
+    """What a candidate has drawn: in this order chance takes them, and so do equal ones."""
+    return hashlib.sha256(f"{seed}/{key}".encode()).digest()
