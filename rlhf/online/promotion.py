@@ -38,7 +38,7 @@ class WinRate:
 
 @dataclass(frozen=True)
 class Decision:
-    """What became of a candidate, and why, in English and Chinese."""
+    """Whether a candidate is promoted, and why, in English and Chinese."""
 
     promoted: bool
     win_rate: WinRate
@@ -190,13 +190,10 @@ def _reasons(rate: WinRate, broken: Mapping[str, Guard], level: float) -> tuple[
     if rate.estimate < 0.5:
         test, test_zh = f"{seen}: fewer than half", f"{seen_zh}：不到一半"
     if not broken:
-        kept = "Promoted" if rate.low > 0.5 else "Not promoted"
-        end = "; no guard is broken." if rate.low > 0.5 else "."
-        kept_zh = "晋升" if rate.low > 0.5 else "未晋升"
-        end_zh = "；各项护栏均未突破。" if rate.low > 0.5 else "。"
-        return f"{kept}. {test}{end}", f"{kept_zh}。{test_zh}{end_zh}"
+        end, end_zh = ("; no guard is broken", "；各项护栏均未突破") if rate.low > 0.5 else ("", "")
+        return f"{test}{end}.", f"{test_zh}{end_zh}。"
     words = [broken_words(name, guard) for name, guard in broken.items()]
     return (
-        f"Not promoted. {test}. Broken: {'; '.join(one.en for one in words)}.",
-        f"未晋升。{test_zh}。突破护栏：{'；'.join(one.zh for one in words)}。",
+        f"{test}. Guards broken: {'; '.join(one.en for one in words)}.",
+        f"{test_zh}。突破护栏：{'；'.join(one.zh for one in words)}。",
     )

@@ -155,12 +155,12 @@ def test_a_broken_guard_keeps_whatever_wins():
 def test_the_reason_says_what_was_seen_and_what_it_means():
     promoted = decide(outcomes(240, 140, 20), KEPT)
     assert promoted.why == (
-        "Promoted. It wins 62.5% of 400 prompts (240 won, 20 tied, 140 lost): more than half, for the lower "
+        "It wins 62.5% of 400 prompts (240 won, 20 tied, 140 lost): more than half, for the lower "
         f"bound at 97.5% is {promoted.win_rate.low:.1%}; no guard is broken."
     )
-    assert promoted.why_zh.startswith("晋升。在 400 个提示上胜率为 62.5%（胜 240，平 20，负 140）：超过一半")
+    assert promoted.why_zh.startswith("在 400 个提示上胜率为 62.5%（胜 240，平 20，负 140）：超过一半")
     chance = decide(outcomes(205, 195), KEPT)
-    assert chance.why.startswith("Not promoted. It wins 51.2% of 400 prompts")
+    assert chance.why.startswith("It wins 51.2% of 400 prompts")
     assert "may be chance" in chance.why
     assert "可能出于偶然" in chance.why_zh
     worse = decide(outcomes(100, 300), {})
