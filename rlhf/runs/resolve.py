@@ -1,12 +1,14 @@
 """Which input a stage takes: the one that is named, else the newest finished one of the same experiment."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rlhf.errors import InputError
 from rlhf.runs.artifact import Artifact, from_hub, from_model_folder, from_plain_data, from_run
 from rlhf.runs.folder import RunFolder, read_folder, run_folders
+from rlhf.runs.loop_record import read_loop_record
 from rlhf.runs.manifest import Kind, changed_file
 from rlhf.runs.names import command_for, verify_command
 
@@ -82,16 +84,31 @@ def resolve(
 
 def _newest(asked: _Asked) -> Artifact | None:
     found: list[RunFolder] = []
-    for run in run_folders(asked.folder):
+    runs = run_folders(asked.folder)
+    passed_over = _kept_back(runs)
+    for run in runs:
         if run.problem:
             raise InputError(run.problem)
         if (
             run.manifest
             and run.manifest.kind in asked.rule.kinds
             and (run.stage == "sft" or not asked.only_sft)
+            and run.path.name not in passed_over
         ):
             found.append(run)
     return _checked(asked, found[-1]) if found else None
+
+
+def _kept_back(runs: Sequence[RunFolder]) -> set[str]:
+    """The candidates of a loop that are not its incumbent: nobody gets them who does not ask for them."""
+    made: set[str] = set()
+    incumbent = ""
+    for run in (run for run in runs if run.stage == "loop"):
+        record = read_loop_record(run.path)
+        if record is not None:
+            made |= {round_.candidate.run for round_ in record.rounds if round_.candidate}
+            incumbent = record.incumbent.run
+    return made - {incumbent}
 
 
 def _named(asked: _Asked, named: str) -> Artifact:
