@@ -30,6 +30,13 @@ def rater_api(parts: Parts) -> APIRouter:
     """The routes below /api that judge."""
     router = APIRouter(prefix="/api")
     work = Work(parts)
+    _of_campaigns(router, parts, work)
+    _of_items(router, parts, work)
+    return router
+
+
+def _of_campaigns(router: APIRouter, parts: Parts, work: "Work") -> None:
+    """What there is to judge, and the item in hand."""
 
     @router.get("/campaigns")
     async def list_campaigns(request: Request) -> list[Json]:
@@ -59,6 +66,10 @@ def rater_api(parts: Parts) -> APIRouter:
             return {"task": parts.shapes.task(made, parts.db.now())}
 
         return await parts.as_actor(request, turn)
+
+
+def _of_items(router: APIRouter, parts: Parts, work: "Work") -> None:
+    """What is said of an item, or was."""
 
     @router.get("/assignments/{assignment}")
     async def own(request: Request, assignment: UUID) -> Json:
@@ -108,8 +119,6 @@ def rater_api(parts: Parts) -> APIRouter:
     async def beat(request: Request, assignment: UUID) -> Json:
         await read(request, Nothing)
         return {"held": await parts.as_actor(request, lambda actor: heartbeat(parts.db, actor, assignment))}
-
-    return router
 
 
 class Work:

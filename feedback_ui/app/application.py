@@ -19,10 +19,11 @@ from feedback_ui.app.gate import Gate
 from feedback_ui.app.parts import Parts
 from feedback_ui.app.policies import Policies
 from feedback_ui.app.sessions import Sessions
-from feedback_ui.app.settings import Language, Settings
+from feedback_ui.app.settings import Setting, Settings
 from feedback_ui.app.statics import static_files, word_files
 from feedback_ui.database import Database
 from feedback_ui.errors import FeedbackError, NotAllowed
+from feedback_ui.language import language_of
 from feedback_ui.service.joining import link_of
 from feedback_ui.service.loops import loop_page
 
@@ -56,9 +57,9 @@ def create_app(db: Database, settings: Settings) -> FastAPI:
     return app
 
 
-def _answer_errors(app: FastAPI, language: Language) -> None:
+def _answer_errors(app: FastAPI, language: Setting) -> None:
     async def failed(request: Request, error: Exception) -> Response:
-        return explained(error, pages.language_of(request, language))
+        return explained(error, language_of(request, language))
 
     for kind in (FeedbackError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, failed)

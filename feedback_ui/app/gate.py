@@ -15,11 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from feedback_ui.app.failures import explained, failure
 from feedback_ui.app.headers import protect
-from feedback_ui.app.pages import LANGUAGE_COOKIE, keep_language, language_of
+from feedback_ui.app.pages import keep_language
 from feedback_ui.app.sessions import Sessions, SignedOut
-from feedback_ui.app.settings import Language, is_loopback
+from feedback_ui.app.settings import Setting, is_loopback
 from feedback_ui.app.workers import Workers
 from feedback_ui.errors import NotAllowed
+from feedback_ui.language import COOKIE, language_of
 
 MAX_BODY = 4 * 2**20
 """Bytes of a request to the API: a draft of a million characters fits."""
@@ -61,13 +62,13 @@ class Gate:
     """ASGI middleware, the outermost: refuses, answers what fails, and sets the safety headers."""
 
     def __init__(
-        self, app: ASGIApp, *, sessions: Sessions, workers: Workers, language: Language = "auto"
+        self, app: ASGIApp, *, sessions: Sessions, workers: Workers, language: Setting = "auto"
     ) -> None:
         """Around an application; `language` is of who has chosen none."""
         self.app = app
         self.sessions = sessions
         self.workers = workers
-        self.language = language
+        self.language: Setting = language
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection: HTTP, or the server's start and stop; there are no web sockets."""
@@ -108,7 +109,7 @@ class Gate:
     def _say_language(self, request: Request, headers: MutableHeaders) -> None:
         """Who has chosen no language has the server's: the pages' scripts read it from the cookie."""
         is_page = headers.get("content-type", "").startswith("text/html")
-        if is_page and self.language != "auto" and LANGUAGE_COOKIE not in request.cookies:
+        if is_page and self.language != "auto" and COOKIE not in request.cookies:
             response = Response()
             keep_language(response, self.language)
             headers.append("Set-Cookie", response.headers["Set-Cookie"])

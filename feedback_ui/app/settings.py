@@ -7,8 +7,8 @@ from typing import Literal
 from feedback_ui.app.policies import Endpoint, Sampling
 from feedback_ui.errors import InvalidFeedback
 
-Language = Literal["auto", "en", "zh"]
-LANGUAGES: tuple[Language, ...] = ("auto", "en", "zh")
+Setting = Literal["auto", "en", "zh"]
+"""Of the interface's language; auto is what the browser asks for."""
 
 
 @dataclass(frozen=True)
@@ -16,12 +16,12 @@ class Settings:
     """How the pages behave.
 
     Without `accounts` everybody who reaches the server is its one person, a manager; it must listen at this
-    machine alone. `language` is the interface's for who has not chosen one, auto what the browser asks for.
+    machine alone. `language` is the interface's for who has not chosen one.
     `endpoints` are asked in chat campaigns, with `sampling`.
     """
 
     accounts: bool = True
-    language: Language = "auto"
+    language: Setting = "auto"
     endpoints: tuple[Endpoint, ...] = ()
     sampling: Sampling = field(default_factory=Sampling)
 

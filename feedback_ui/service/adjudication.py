@@ -15,6 +15,7 @@ from feedback_ui.schema import Assignment, Campaign, Candidate, Item, Judgement
 from feedback_ui.service.access import Actor, campaign_named, note, require_manager, require_rater
 from feedback_ui.service.campaigns import form_of, guideline_version
 from feedback_ui.service.current import Said, comparisons, current
+from feedback_ui.service.slots import new_assignment
 
 FAR_APART = 0.5
 """Scores of one answer contradict each other where they lie this share of the scale apart."""
@@ -84,22 +85,7 @@ def adjudicate(db: Database, actor: Actor, item_id: UUID, given: dict[str, Any],
         if assignment is not None and not assignment.adjudicates:
             raise Conflict("you have this item as a rater; another manager can settle it")
         if assignment is None:
-            assignment = Assignment(
-                campaign_id=campaign.id,
-                item_id=item.id,
-                rater_id=manager.id,
-                slot=None,
-                status="done",
-                adjudicates=True,
-                shown=shown,
-                guideline_version=guideline_version(session, campaign.id),
-                given=db.now(),
-                lease_until=db.now(),
-                draft=None,
-                revision=0,
-            )
-            session.add(assignment)
-            session.flush()
+            assignment = new_assignment(session, item, manager.id, shown, given=db.now(), adjudicates=True)
         used = select(Judgement.id).where(
             Judgement.assignment_id == assignment.id, Judgement.idempotency_key == key
         )

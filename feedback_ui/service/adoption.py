@@ -17,7 +17,8 @@ from feedback_ui.form import Form
 from feedback_ui.rows import ItemDraft, PastJudgement, RowProblem, digest
 from feedback_ui.schema import Assignment, Campaign, Candidate, Item, Judgement, Rater, Response
 from feedback_ui.service.accounts import add_account
-from feedback_ui.service.campaigns import form_of, guideline_version
+from feedback_ui.service.campaigns import form_of
+from feedback_ui.service.slots import new_assignment
 
 KEY = "imported"
 
@@ -76,31 +77,16 @@ def _keep(
         taken = {assignment.slot for assignment in there}
         slot = next(number for number in range(item.wanted) if number not in taken)
     at = one.created or db.now()
-    version = guideline_version(session, campaign.id)
-    assignment = Assignment(
-        campaign_id=campaign.id,
-        item_id=item.id,
-        rater_id=rater.id,
-        slot=slot,
-        status="done",
-        adjudicates=False,
-        shown=shown,
-        guideline_version=version,
-        given=at,
-        lease_until=at,
-        draft=None,
-        revision=1,
-    )
-    session.add(assignment)
-    session.flush()
+    assignment = new_assignment(session, item, rater.id, shown, given=at, slot=slot)
+    assignment.revision = 1
     session.add(
         Judgement(
             assignment_id=assignment.id,
-            revision=1,
+            revision=assignment.revision,
             idempotency_key=KEY,
             action="judge",
             content=_lenient(form_of(campaign)).resolve(one.given, shown),
-            guideline_version=version,
+            guideline_version=assignment.guideline_version,
             active_s=one.active_s,
             created=at,
         )

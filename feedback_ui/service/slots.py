@@ -66,17 +66,36 @@ def assign(
     if item.free is not None:
         slot = _free_slot(session, item)
         item.free -= 1
+    until = lease_from_now(db, campaign)
+    return new_assignment(session, item, rater_id, shown, given=db.now(), held_until=until, slot=slot)
+
+
+def new_assignment(
+    session: Session,
+    item: Item,
+    rater_id: UUID,
+    shown: list[str],
+    *,
+    given: datetime,
+    held_until: datetime | None = None,
+    slot: int | None = None,
+    adjudicates: bool = False,
+) -> Assignment:
+    """The row of an item and a rater, held to the end of a lease, or done where there is none.
+
+    `shown` are the ids of the answers in the order shown; `adjudicates` makes it a manager's word.
+    """
     assignment = Assignment(
-        campaign_id=campaign.id,
+        campaign_id=item.campaign_id,
         item_id=item.id,
         rater_id=rater_id,
         slot=slot,
-        status="held",
-        adjudicates=False,
+        status="held" if held_until else "done",
+        adjudicates=adjudicates,
         shown=shown,
-        guideline_version=guideline_version(session, campaign.id),
-        given=db.now(),
-        lease_until=lease_from_now(db, campaign),
+        guideline_version=guideline_version(session, item.campaign_id),
+        given=given,
+        lease_until=held_until or given,
         draft=None,
         revision=0,
     )

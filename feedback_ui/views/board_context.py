@@ -15,11 +15,12 @@ from gradio.components import Component
 
 from feedback_ui.database import Database
 from feedback_ui.errors import InvalidFeedback
+from feedback_ui.language import language_of
 from feedback_ui.problems import in_words
 from feedback_ui.service.access import Actor, require_manager
 from feedback_ui.service.figures import FigureCache, Figures
 from feedback_ui.views.board_html import text
-from feedback_ui.views.board_words import Words, language_of, words_in
+from feedback_ui.views.board_words import Words, words_in
 from rlhf.errors import RlhfError
 
 Made = TypeVar("Made", bound=Any)
@@ -100,14 +101,14 @@ class Board:
         """Of the chosen campaign, None where there is none yet."""
         return self.cache.figures(ask.actor, ask.campaign) if ask.campaign is not None else None
 
-    def showing(self, *parts: Part) -> tuple[Callable[..., list[Any]], list[Component]]:
+    def showing(self, *parts: Part) -> tuple[Callable[..., Any], list[Component]]:
         """A handler of the chosen campaign that shows these parts, and its outputs."""
         outputs = [output for part in parts for output in part.outputs]
 
-        def run(request: gr.Request, campaign: str | None) -> list[Any]:
+        def run(request: gr.Request, campaign: str | None) -> Any:
             try:
                 ask = self.ask(request, campaign)
-                return [update for part in parts for update in part.show(ask)]
+                return _for_gradio([update for part in parts for update in part.show(ask)])
             except RlhfError as error:
                 return _refused(request, error, len(outputs))
 
@@ -132,7 +133,7 @@ class Board:
         """
         shown = [output for part in then for output in part.outputs]
 
-        def run(request: gr.Request, campaign: str | None, *values: Any) -> list[Any]:
+        def run(request: gr.Request, campaign: str | None, *values: Any) -> Any:
             try:
                 ask = self.ask(request, campaign)
                 said, *updates = act(ask, *values)
@@ -141,15 +142,20 @@ class Board:
                 return _refused(request, error, len(outputs) + len(shown))
             if said:
                 gr.Info(text(said), title=ask.words("page.done"))
-            return [*updates, *after]
+            return _for_gradio([*updates, *after])
 
         return event(run, [self.campaign, *inputs], [*outputs, *shown], api_visibility="private")
 
 
-def _refused(request: gr.Request, error: RlhfError, count: int) -> list[Any]:
+def _for_gradio(updates: list[Any]) -> Any:
+    """What a handler returns: of an only output Gradio would take a list for the value itself."""
+    return updates[0] if len(updates) == 1 else updates
+
+
+def _refused(request: gr.Request, error: RlhfError, count: int) -> Any:
     words = words_in(language_of(request))
     gr.Warning(text(in_words(error, words.language)), duration=_LONG_S, title=words("page.refused"))
-    return [gr.skip() for _ in range(count)]
+    return _for_gradio([gr.skip() for _ in range(count)])
 
 
 def _said(keys: dict[str, Any], words: Words) -> dict[str, Any]:

@@ -3,14 +3,10 @@
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-import gradio as gr
+from feedback_ui.language import Language
 
-Language = Literal["en", "zh"]
-LANGUAGES: tuple[Language, ...] = get_args(Language)
-COOKIE = "feedback_language"
-"""Kept by the page's language switch, on all pages."""
 _FOLDER = Path(__file__).resolve().parents[1] / "words"
 
 
@@ -40,15 +36,3 @@ class Words:
 def words_in(language: Language) -> Words:
     """The words of a language."""
     return Words(language)
-
-
-def language_of(request: gr.Request) -> Language:
-    """What the page's switch was set to, else what the browser asks for, else English."""
-    chosen = request.cookies.get(COOKIE)
-    if chosen in LANGUAGES:
-        return chosen
-    for part in str(request.headers.get("accept-language", "")).split(","):
-        tag = part.partition(";")[0].strip().lower().partition("-")[0]
-        if tag in LANGUAGES:
-            return tag
-    return "en"

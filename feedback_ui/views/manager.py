@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from feedback_ui.database import Database
+from feedback_ui.language import COOKIE, LANGUAGES, language_of
 from feedback_ui.problems import in_words
 from feedback_ui.service.access import Actor
 from feedback_ui.views.board_campaigns import CampaignsPart, campaign_choices
@@ -20,7 +21,7 @@ from feedback_ui.views.board_models import ModelsPart
 from feedback_ui.views.board_people import PeoplePart
 from feedback_ui.views.board_progress import ProgressPart
 from feedback_ui.views.board_trust import TrustPart
-from feedback_ui.views.board_words import COOKIE, LANGUAGES, Words, language_of, words_in
+from feedback_ui.views.board_words import Words, words_in
 from rlhf.errors import RlhfError
 
 _STYLE = (Path(__file__).resolve().parents[1] / "static" / "board.css").read_text(encoding="utf-8")

@@ -12,10 +12,10 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from feedback_ui.app.settings import Language
+from feedback_ui.app.settings import Setting
+from feedback_ui.language import COOKIE, LANGUAGES, Language, language_of
 
 FOLDER = Path(__file__).parent
-LANGUAGE_COOKIE = "feedback_language"
 _OTHER = {"en": "zh", "zh": "en"}
 _YEAR_S = 365 * 86_400
 
@@ -32,27 +32,21 @@ class Field:
     value: str | None = None
 
 
-def language_of(request: Request, default: Language) -> str:
-    """`en` or `zh`: what was chosen in the page, else the server's, else what the browser asks for."""
-    for chosen in (request.query_params.get("language"), request.cookies.get(LANGUAGE_COOKIE), default):
-        if chosen in _OTHER:
-            return str(chosen)
-    for asked in request.headers.get("accept-language", "").lower().split(","):
-        for language in _OTHER:
-            if asked.strip().startswith(language):
-                return language
-    return "en"
+def shown_in(request: Request, default: Setting) -> Language:
+    """The language of one of these pages: the one that its address names, else the person's."""
+    named = request.query_params.get("language")
+    return language_of(request, default) if named not in LANGUAGES else named
 
 
 def keep_language(response: Response, language: str | None) -> None:
     """Have the browser keep a language, which the scripts of the pages read; nothing where it is none."""
-    if language in _OTHER:
-        response.set_cookie(LANGUAGE_COOKIE, language, max_age=_YEAR_S, samesite="lax")
+    if language in LANGUAGES:
+        response.set_cookie(COOKIE, language, max_age=_YEAR_S, samesite="lax")
 
 
-def sign_in_page(request: Request, default: Language) -> str:
+def sign_in_page(request: Request, default: Setting) -> str:
     """The page to sign in with a name and a password."""
-    language = language_of(request, default)
+    language = shown_in(request, default)
     words = words_of(language)
     form = _form(
         words,
@@ -68,9 +62,9 @@ def sign_in_page(request: Request, default: Language) -> str:
     return _page(request, language, words["sign-in"], form + hint)
 
 
-def invitation_page(request: Request, default: Language, token: str, name: str) -> str:
+def invitation_page(request: Request, default: Setting, token: str, name: str) -> str:
     """The page on which an invited person chooses a password."""
-    language = language_of(request, default)
+    language = shown_in(request, default)
     words = words_of(language)
     fields = [
         Field("token", "", "hidden", value=token),
@@ -81,9 +75,9 @@ def invitation_page(request: Request, default: Language, token: str, name: str) 
     return _page(request, language, words["welcome"].format(name=name), form)
 
 
-def open_link_page(request: Request, default: Language, token: str, campaign: str) -> str:
+def open_link_page(request: Request, default: Setting, token: str, campaign: str) -> str:
     """The page on which somebody comes in by a campaign's open link, by name or as a platform's worker."""
-    language = language_of(request, default)
+    language = shown_in(request, default)
     words = words_of(language)
     worker = request.query_params.get("worker")
     fields = [Field("token", "", "hidden", value=token)]
@@ -96,9 +90,9 @@ def open_link_page(request: Request, default: Language, token: str, campaign: st
     return _page(request, language, words["campaign"].format(name=campaign), form + link)
 
 
-def used_page(request: Request, default: Language) -> str:
+def used_page(request: Request, default: Setting) -> str:
     """That a link leads nowhere any more."""
-    language = language_of(request, default)
+    language = shown_in(request, default)
     words = words_of(language)
     link = f'<p><a href="/sign-in">{escape(words["have-account"])}</a></p>'
     return _page(request, language, words["join"], f"<p>{escape(words['used'])}</p>{link}")

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from feedback_ui.views.board_words import language_of, words_in
+from feedback_ui.language import language_of
+from feedback_ui.views.board_words import words_in
 
 VIEWS = Path(__file__).resolve().parents[3] / "feedback_ui" / "views"
 SAID = re.compile(r"\{(\w+)\}")
