@@ -59,7 +59,7 @@ def _waiting(words: Words, one: Waiting, now: datetime) -> str:
     """One campaign of the round: how much is there, how fast it comes, when the rest may be there."""
     title = words(f"loop.{one.purpose}", round=one.round_number, campaign=one.campaign)
     said = words("loop.of", judged=f"{one.judged:,}", wanted=f"{one.wanted:,}", left=f"{one.left:,}")
-    rate = "–" if one.per_hour is None else f"{one.per_hour:,.1f}"
+    rate = "–" if one.per_hour is None else f"{one.per_hour:,.{0 if one.per_hour >= 100 else 1}f}"
     expected = "–" if one.expected is None else words.seconds((one.expected - now).total_seconds())
     figures = [
         (words("loop.left"), f"{one.left:,}"),
@@ -88,7 +88,8 @@ def _earlier(words: Words, rounds: Sequence[Waiting]) -> str:
         for one in rounds
     ]
     head = [words(f"loop.{name}") for name in ("round", "campaign", "for", "judgements", "status")]
-    return section(words("loop.earlier"), table(head, rows, numbers=(3,)))
+    folded = f"<summary>{text(words('loop.earlier'))}</summary>{table(head, rows, numbers=(3,))}"
+    return f'<details class="panel">{folded}</details>'
 
 
 def _others(words: Words, found: Sequence[Loop], shown: Loop) -> str:

@@ -41,8 +41,8 @@ class Page:
         return self.handler(element, event)(self.request, self.id_of(campaign), *values)
 
     def handler(self, element: str, event: str = "click") -> Callable[..., list[Any]]:
-        """The function that an element's event runs."""
-        return self.blocks.fns[self.id_of_event(element, event)].fn
+        """The function that an element's event runs, with a list of updates also of a single output."""
+        return self.with_list(self.blocks.fns[self.id_of_event(element, event)])
 
     def opened(self) -> list[Any]:
         """What the page's opening gives."""
@@ -76,6 +76,15 @@ class Page:
         with self.db.engine.connect() as connection:
             own: UUID = connection.execute(select(Campaign.id).where(Campaign.name == campaign)).scalar_one()
         return str(own)
+
+    def with_list(self, block: Any) -> Callable[..., list[Any]]:
+        """A block's function, with a list of updates also of a single output."""
+
+        def run(*values: Any) -> list[Any]:
+            given = block.fn(*values)
+            return [given] if len(block.outputs) == 1 else given
+
+        return run
 
     def _showing(self) -> list[Callable[..., list[Any]]]:
         """What is run when a campaign is chosen: first what is there at once, then the figures."""

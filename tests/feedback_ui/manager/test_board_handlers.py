@@ -1,5 +1,6 @@
 """What the board's handlers do and show, called as Gradio calls them."""
 
+import asyncio
 import json
 import time
 import zipfile
@@ -61,6 +62,19 @@ def test_nothing_of_the_store_is_in_what_everybody_is_sent(db: Database, contest
     pseudonyms = [one.pseudonym for one in accounts(db, OPERATOR)]
     for secret in ("good 0", "model-a", "boss who", page.id_of(contested), *pseudonyms):
         assert secret not in sent
+
+
+def test_what_a_handler_gives_is_what_gradio_shows(db: Database, contested: str) -> None:
+    """Of an only output Gradio takes a list for the value: the log would be a table of one cell."""
+    page = manager(db)
+    saves = page.blocks.fns[page.id_of_event("save-guidelines", "click")]
+    single = [one for one in page.blocks.fns.values() if one.fn and len(one.outputs) == 1]
+    looks = [one for one in single if one.fn.__name__ == "run" and len(one.inputs) == 1]
+    assert len(looks) >= 2  # the log, and the clock of the loop
+    for one, values in (*((one, []) for one in looks), (saves, ["Be kind."])):
+        given = one.fn(page.request, page.id_of(contested), *values)
+        (shown,) = asyncio.run(page.blocks.postprocess_data(one, given, None))
+        assert shown["__type__"] == "update"
 
 
 def test_the_opening_says_all_in_the_manager_s_language(db: Database) -> None:

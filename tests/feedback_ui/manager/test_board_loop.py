@@ -120,7 +120,7 @@ def test_nobody_else_sees_it_nor_sets_its_clock_going(db: Database, folder: Path
     for who in (None, rater(db, "c")):
         page = Page(db, who)
         handlers = [
-            one.fn
+            page.with_list(one)
             for one in page.blocks.fns.values()
             if one.fn and any(out.elem_id == "loop-live" or isinstance(out, gr.Timer) for out in one.outputs)
         ]
