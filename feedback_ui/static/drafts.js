@@ -22,14 +22,17 @@ export class Drafts {
 
   /* What was begun of an item, or of the correction of a revision of its judgement: the later of what the browser
      and the server have. A draft of the server without a time is of an undo or a late answer, and newer than what
-     the browser has. */
+     the browser has, unless that was begun from it. */
   found(task, corrects = null) {
     const kept = keptJson(PREFIX + task.assignment);
     const own = (kept?.corrects ?? null) === corrects ? kept : null;
     const theirs = (task.draft?._corrects ?? null) === corrects ? task.draft : null;
+    const from = theirs && theirs._at === undefined ? JSON.stringify(theirs) : null;
     const at = theirs ? (theirs._at ?? Infinity) : -1;
-    const given = own && own.at >= at ? own.given : theirs;
+    const isOwn = own && (own.at >= at || (from !== null && own.from === from));
+    const given = isOwn ? own.given : theirs;
     return {
+      from,
       given: Object.fromEntries(Object.entries(given ?? {}).filter(([name]) => !name.startsWith("_"))),
       seconds: own?.seconds ?? 0,
     };
@@ -37,8 +40,8 @@ export class Drafts {
 
   /* The same, the item in hand from now on. */
   begin(task, corrects = null) {
-    const { given, seconds } = this.found(task, corrects);
-    this.open({ assignment: task.assignment, seconds, corrects });
+    const { given, seconds, from } = this.found(task, corrects);
+    this.open({ assignment: task.assignment, seconds, corrects, from });
     return given;
   }
 
@@ -53,9 +56,9 @@ export class Drafts {
     if (!this.item) return;
     const held = cleaned(given);
     const at = Date.now();
-    const { assignment, corrects } = this.item;
+    const { assignment, corrects, from } = this.item;
     this.unsaved = { ...held, _at: at, ...(corrects === null ? {} : { _corrects: corrects }) };
-    keep(PREFIX + assignment, JSON.stringify({ given: held, at, corrects, seconds: this.active.seconds }));
+    keep(PREFIX + assignment, JSON.stringify({ given: held, at, corrects, from, seconds: this.active.seconds }));
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.save(), SOON_MS);
   }

@@ -287,6 +287,28 @@ def test_an_earlier_judgement_is_corrected_from_the_list(site, open_page) -> Non
     assert newest[:2] == ["Question 0?", "B is better"]
 
 
+def test_what_was_changed_after_an_undo_survives_a_reload_that_the_server_knows_nothing_of(
+    site, open_page
+) -> None:
+    page = open_page(site.campaign("compare", 2), expect_errors=True)
+    question(page, "Question 0?")
+    press(page, "1", "w")
+    page.keyboard.type("as it was sent")
+    press(page, "Escape", "Enter")
+    question(page, "Question 1?")
+    press(page, "u")
+    question(page, "Question 0?")
+    cut(page, "**/draft")
+    page.get_by_label("Why?").fill("changed since")
+    page.reload()
+    question(page, "Question 0?")
+    assert page.get_by_label("Why?").input_value() == "changed since"
+    page.unroute_all()
+    send(page)
+    question(page, "Question 1?")
+    assert site.judgements()[-1]["reason"] == "changed since"
+
+
 def begin_correction(page: Any, of: str) -> None:
     """Open one of the last judgements to correct it."""
     press(page, "Escape", "l")
