@@ -32,12 +32,13 @@ def ending_with_us(how: signal.Signals = signal.SIGTERM) -> Callable[[], None] |
 @contextmanager
 def stopped_as_by_ctrl_c() -> Generator[None]:
     """Being told to end (SIGTERM, a terminal that is closed) raises KeyboardInterrupt for as long as this
-    lasts, so that what was begun is ended too."""
+    lasts, so that what was begun is ended too. Under `nohup` a closed terminal is still nothing."""
 
     def stop(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, stop) for number in _STOPPING}
+    heard = [number for number in _STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heard}
     try:
         yield
     finally:

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from waiting import wait_until
 
-from feedback_ui.children import ending_with_us
+from feedback_ui.children import ending_with_us, stopped_as_by_ctrl_c
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -155,6 +155,19 @@ def test_a_script_that_ends_early_leaves_no_server_behind(family, words: str, ho
         assert (code, said) == (130, "stopped\n")
         assert own.members() == []
     wait_until(lambda: own.members() == [])
+
+
+def test_being_told_to_end_is_ctrl_c_but_for_what_nohup_keeps_out() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopped_as_by_ctrl_c():
+            os.kill(os.getpid(), signal.SIGHUP)
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_child_ends_with_who_started_it(family) -> None:
