@@ -56,8 +56,8 @@ examples
   python -m rlhf.run stage=rm name=mine stage.objective=mixed data=feedback data.feedback=./export
   python -m rlhf.run stage=ppo name=mine kl=adaptive kl.target=6 data.prompts=./prompts.jsonl
   python -m rlhf.run stage=ppo reward=custom reward.path=my_reward.py:score
-  python -m rlhf.run stage=loop name=mine data.prompts=./prompts.jsonl stage.budget=300
-  python -m rlhf.run stage=loop name=mine stage.rollback=round-1
+  python -m rlhf.run stage=loop name=mine inputs.policy=./my-model data.prompts=./prompts.jsonl
+  python -m rlhf.run stage=loop name=demo stage.rollback=sft
   python -m rlhf.run stage=ppo --cfg job              the whole configuration, nothing run
   python -m rlhf.run -m stage=all seed=0,1,2          a sweep, one experiment each: demo-seed-0, ...
 

@@ -2,7 +2,7 @@
 
 Each iteration samples responses, scores them, estimates advantages and updates policy and critic. At
 intervals the policy answers held-out prompts; the best of these checkpoints, by a reward model that PPO does
-not maximise and within `kl.budget`, is published as `model/`.
+not maximise, less `kl.price`, and within `kl.budget`, is published as `model/`.
 """
 
 from pathlib import Path
@@ -35,7 +35,7 @@ def run(cfg: Config) -> Manifest:
         if here.run.manifest:
             return here.run.manifest
         ppo = set_up(here)
-        progress = Progress(iteration=0, kl=kl_controller(cfg.kl))
+        progress = Progress(iteration=0, kl=kl_controller(cfg.kl, cfg.stage.total_episodes))
         if ppo_state.load(here.run, ppo, progress, here.log):
             here.say(f"goes on after iteration {progress.iteration}")
         else:
@@ -118,7 +118,9 @@ def look(here: Session, ppo: Ppo, progress: Progress, figures: dict[str, float])
         progress.before = progress.last
     elif progress.iteration > ppo.stage.critic_warmup:  # before, the policy is the one that came
         progress.looks_without_gain += 1
-        if is_better(evaluation, progress.best, kl_budget=here.cfg.kl.budget):
+        kl = here.cfg.kl
+        price = kl.price * progress.before["eval/validation_deviation"]
+        if is_better(evaluation, progress.best, kl_budget=kl.budget, kl_price=price):
             progress.best, progress.looks_without_gain = progress.last, 0
             publish(here, ppo)
 

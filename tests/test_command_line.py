@@ -113,7 +113,7 @@ def test_help_lists_stages_examples_and_keys_at_once(command, words: list[str]):
     assert (result.code, result.err, result.left) == (0, "", [])
     for expected in (
         "stage=all",
-        "kl=fixed|adaptive",
+        "kl=fixed|adaptive|annealed",
         f"total_episodes={PpoStage().total_episodes}",
         "reward.path=my_reward.py:score",
         "objective=pairwise",

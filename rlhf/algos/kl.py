@@ -119,6 +119,35 @@ class AdaptiveKl:
         return replace(self, coef=float(state["coef"]))
 
 
+@dataclass(frozen=True)
+class AnnealedKl:
+    """A coefficient that falls in a straight line from `coef` to `final`, by `fall` each episode.
+
+    While it is high, the policy stays broad: it finds all kinds of good answers before it is let go after the
+    best of them. At once at a low coefficient it settles on those that it meets first, and samples too little
+    of the others to come back to them.
+    """
+
+    coef: float
+    final: float
+    fall: float
+
+    def __post_init__(self) -> None:
+        _require(self.final >= 0, f"final={self.final} must not be negative")
+        _require(self.coef >= self.final, f"coef={self.coef} must not be below final={self.final}")
+        _require(self.fall > 0, f"fall={self.fall} must be positive")
+
+    def update(self, kl_nats: float, episodes: int) -> "AnnealedKl":
+        """The controller after an iteration of `episodes` responses, whatever their KL."""
+        return replace(self, coef=max(self.final, self.coef - self.fall * episodes))
+
+    def state_dict(self) -> dict[str, float]:
+        return {"coef": self.coef}
+
+    def with_state(self, state: Mapping[str, float]) -> "AnnealedKl":
+        return replace(self, coef=float(state["coef"]))
+
+
 def _require(holds: bool, otherwise: str) -> None:
     if not holds:
         raise ValueError(otherwise)

@@ -152,14 +152,31 @@ Reward = Annotated[
 class KlConfig(Section):
     """What it costs the policy to move away from the reference."""
 
-    kind: Literal["fixed", "adaptive"] = "fixed"
-    coef: NonNegative = Field(default=0.05, description="beta, in score per nat; where adaptive starts")
+    kind: Literal["fixed", "adaptive", "annealed"] = "fixed"
+    coef: NonNegative = Field(
+        default=0.05, description="beta, in score per nat; where adaptive starts, and annealed ends"
+    )
     estimator: Literal["k1", "k3"] = Field(
         default="k1", description="what is taken off each token's reward; k3 is never negative, and biased"
     )
     target: Positive = Field(default=6.0, description="nats a response that adaptive steers to")
     horizon: Count = Field(default=10000, description="episodes over which adaptive corrects a full error")
+    start: float = Field(default=5.0, gt=1, description="times coef that annealed starts at")
+    anneal: float = Field(
+        default=0.5, gt=0, le=1, description="share of the run in which annealed falls to coef, in a line"
+    )
     budget: Positive = Field(default=25.0, description="nats within which the best checkpoint is looked for")
+    price: NonNegative = Field(
+        default=0.15,
+        description="what a nat has to bring for a further checkpoint to be the better one, in deviations of "
+        "the first policy's validation scores; 0: the highest score counts",
+    )
+
+    @model_validator(mode="after")
+    def _a_coefficient_to_multiply(self) -> "KlConfig":
+        if self.kind != "fixed" and not self.coef:
+            raise ValueError(f"coef=0: kind={self.kind} multiplies it; give one above 0, or take kl=fixed")
+        return self
 
 
 class RolloutConfig(Section):

@@ -61,9 +61,10 @@ def _over_training(evaluation: Evaluation) -> Iterator[Warning]:
         Text(
             f"Over-optimisation: from iteration {decline.best} to {decline.last} the learnt reward rose by "
             f"{rise:.3g} while {by.en} fell by {fall:.3g}. The published checkpoint is the one that the "
-            "validation model liked best, not the last.",
+            "validation model liked best for its KL, not the last.",
             f"过度优化：从第 {decline.best} 次迭代到第 {decline.last} 次，学得的奖励上升了 {rise:.3g}，"
-            f"而{by.zh}下降了 {fall:.3g}。发布的检查点是验证模型评价最高的那个，而不是最后一个。",
+            f"而{by.zh}下降了 {fall:.3g}。"
+            "发布的检查点是计入 KL 代价后验证模型评价最高的那个，而不是最后一个。",
         ),
         _LESS_PRESSURE,
     )

@@ -29,6 +29,7 @@ def evaluate(ppo: Ppo, kl_coef: float, scores_seen: RunningMoments = RunningMome
     figures = {
         "eval/score": scores.total.double().mean().item(),
         "eval/validation_score": validation.total.double().mean().item(),
+        "eval/validation_deviation": validation.total.double().std(correction=0).item(),
         "eval/kl": kl_B.mean().item(),
         "eval/entropy": entropy.item(),
         "eval/length": forwards.mask_BT.sum(dim=1).double().mean().item(),
@@ -60,15 +61,19 @@ def evaluate(ppo: Ppo, kl_coef: float, scores_seen: RunningMoments = RunningMome
     return Look(figures, samples, answers, shown)
 
 
-def is_better(candidate: dict[str, float], best: dict[str, float], *, kl_budget: float) -> bool:
-    """The rule for the best checkpoint: the highest validation score within the KL budget.
+def is_better(
+    candidate: dict[str, float], best: dict[str, float], *, kl_budget: float, kl_price: float
+) -> bool:
+    """The rule for the best checkpoint: within the KL budget, the highest validation score less KL's price.
 
     Where the reward has a limit, that is among the checkpoints that keep to it (`eval/over_limit` is 0), and
     while none does, the one least above it is taken.
 
     The validation score comes from a reward model that PPO does not maximise, so a policy that games the
-    reward does not win by it. Outside of the budget, a checkpoint counts only while none is inside, and then
-    the one nearest to the reference.
+    reward hardly wins by it. What two reward models like alike can still be far from what people like, and
+    is, the further from their data the policy goes: so a later checkpoint has to gain `kl_price`, in score,
+    for each nat that it is further away. Outside of the budget, a checkpoint counts only while none is
+    inside, and then the one nearest to the reference.
     """
     inside, best_inside = (
         bool(one) and one["eval/kl"] <= kl_budget and not one.get("eval/over_limit")
@@ -77,6 +82,7 @@ def is_better(candidate: dict[str, float], best: dict[str, float], *, kl_budget:
     if not best or inside != best_inside:
         return inside or not best
     if inside:
-        return candidate["eval/validation_score"] > best["eval/validation_score"]
+        worth, most = (one["eval/validation_score"] - kl_price * one["eval/kl"] for one in (candidate, best))
+        return worth > most
     excess, least = ((one.get("eval/over_limit", 0.0), one["eval/kl"]) for one in (candidate, best))
     return excess < least

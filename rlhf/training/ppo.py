@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
-from rlhf.algos.kl import AdaptiveKl, FixedKl, KlController, KlEstimator
+from rlhf.algos.kl import AdaptiveKl, AnnealedKl, FixedKl, KlController, KlEstimator
 from rlhf.config import KlConfig, PpoStage, RolloutConfig
 from rlhf.data.encoding import Encoder
 from rlhf.models.roles import Roles
@@ -245,8 +245,11 @@ class Ppo:
         return {name: value for name, value in module.named_parameters() if value.requires_grad}
 
 
-def kl_controller(cfg: KlConfig) -> KlController:
-    """The controller that the configuration names."""
+def kl_controller(cfg: KlConfig, episodes: int) -> KlController:
+    """The controller that the configuration names, for a run of so many episodes."""
+    if cfg.kind == "annealed":
+        start = cfg.start * cfg.coef
+        return AnnealedKl(coef=start, final=cfg.coef, fall=(start - cfg.coef) / (cfg.anneal * episodes))
     if cfg.kind == "adaptive":
         return AdaptiveKl(coef=cfg.coef, target=cfg.target, horizon=cfg.horizon)
     return FixedKl(coef=cfg.coef)

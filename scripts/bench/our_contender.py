@@ -121,7 +121,7 @@ def watch(ppo: Ppo, report: Report, clock: Clock) -> None:
 
 def run(ppo: Ppo, cfg: Config, report: Report, clock: Clock) -> None:
     """The iterations, as the stage runs them."""
-    progress = Progress(iteration=0, kl=kl_controller(cfg.kl))
+    progress = Progress(iteration=0, kl=kl_controller(cfg.kl, ppo.stage.total_episodes))
     clock.lap()
     for iteration in range(1, ppo.stage.num_iterations + 1):
         clock.enter("generation")

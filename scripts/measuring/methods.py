@@ -91,7 +91,7 @@ def with_decline(item: Measured, evaluation: Mapping[str, Any]) -> Measured:
     the rule chose does not beat SFT.
     """
     way = evaluation["training"]["decline"] or {}
-    names = [warning["name"] for warning in evaluation["warnings"]]
+    names = [warning["id"] for warning in evaluation["warnings"]]
     found = {
         "gold_change": way["change"]["estimate"] if way else 0.0,
         "gold_change_high": way["change"]["high"] if way else 0.0,

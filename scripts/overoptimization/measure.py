@@ -27,7 +27,7 @@ from scripts.overoptimization.runs import REWARDS, Commands, PpoRun, SeedRuns
 from scripts.overoptimization.world import END_ID, gold, read_rows, token_ids
 
 Row = Mapping[str, Any]
-KL_BUDGET = KlConfig().budget
+KL = KlConfig()
 RULE_N = 16  # what the policy picked by the rule is held against
 
 
@@ -198,6 +198,7 @@ class Choice:
     run: PpoRun
     iteration: int
     figures: dict[str, float]
+    first: dict[str, float]  # those of the policy as it came
 
 
 def pick(runs: Sequence[PpoRun]) -> Choice:
@@ -207,7 +208,9 @@ def pick(runs: Sequence[PpoRun]) -> Choice:
     """
     best: Choice | None = None
     for candidate in _published(runs):
-        if is_better(candidate.figures, best.figures if best else {}, kl_budget=KL_BUDGET):
+        price = KL.price * candidate.first["eval/validation_deviation"]
+        best_figures = best.figures if best else {}
+        if is_better(candidate.figures, best_figures, kl_budget=KL.budget, kl_price=price):
             best = candidate
     if best is None:
         raise ValueError("there is no PPO run on one reward model to pick from")
@@ -219,8 +222,8 @@ def _published(runs: Sequence[PpoRun]) -> Iterator[Choice]:
         manifest = json.loads((run.folder / "manifest.json").read_text(encoding="utf-8"))
         iteration = int(manifest["metrics"]["iteration"])
         lines = read_metrics(run.folder / "metrics.jsonl")
-        (figures,) = [line for line in lines if line["step"] == iteration]
-        yield Choice(run, iteration, figures)
+        figures, first = ([line for line in lines if line["step"] == step] for step in (iteration, 0))
+        yield Choice(run, iteration, *figures, *first)
 
 
 def combine(scores_KPN: Floats, reward: str) -> Floats:

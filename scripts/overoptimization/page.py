@@ -68,7 +68,8 @@ def tables(study: Study) -> list[str]:
         "",
         "## The policy that the rule picks",
         "",
-        "The checkpoint that is best by the validation model, among the looks of all PPO runs on one model; "
+        "The checkpoint that is best by the validation model less the price of its KL (`kl.price`), among "
+        "the looks of all PPO runs on one model; "
         f"gold of fresh answers to the prompts of best-of-{RULE_N}.",
         "",
         *_table(

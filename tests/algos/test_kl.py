@@ -4,7 +4,7 @@ import pytest
 import torch
 from ragged_samples import GARBAGE, generator, normal, padded, padded_mask, poisoned, ragged_mask, tensor
 
-from rlhf.algos.kl import AdaptiveKl, FixedKl, k1, k2, k3, sequence_kl
+from rlhf.algos.kl import AdaptiveKl, AnnealedKl, FixedKl, k1, k2, k3, sequence_kl
 from rlhf.errors import TrainingError
 
 ALL_B1 = torch.ones(1, 1, dtype=torch.bool)
@@ -116,6 +116,17 @@ def test_adaptive_settles_where_the_kl_meets_its_target():
     for _ in range(300):
         kl = kl.update(1 / kl.coef, 50)
     assert 1 / kl.coef == pytest.approx(4.0, rel=1e-3)
+
+
+def test_annealed_falls_in_a_line_and_stays_where_it_ends():
+    kl = AnnealedKl(coef=1.0, final=0.2, fall=0.001)
+    for expected in (0.7, 0.4, 0.2, 0.2):  # the third 300 episodes would end at 0.1
+        kl = kl.update(9.9, 300)
+        assert kl.coef == pytest.approx(expected)
+    assert kl.with_state({"coef": 0.6}).update(0.0, 100).coef == pytest.approx(0.5)  # as after a resume
+    for wrong in ({"final": -0.1}, {"final": 1.1}, {"fall": 0.0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            AnnealedKl(**{"coef": 1.0, "final": 0.2, "fall": 0.001} | wrong)
 
 
 def test_one_update_counts_at_most_one_horizon():

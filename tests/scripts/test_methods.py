@@ -27,7 +27,7 @@ FELL = {
             "reward_change": {"estimate": 0.5, "low": 0.4, "high": 0.6},
         }
     },
-    "warnings": [{"name": "over-optimisation"}],
+    "warnings": [{"id": "over-optimisation"}],
 }
 
 

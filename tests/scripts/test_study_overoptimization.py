@@ -182,7 +182,13 @@ def written_run(folder: Path, looks: dict[int, tuple[float, float]], chosen: int
     """A PPO run's files: by step KL and validation score; as many a's as the step says, on topic."""
     folder.mkdir()
     lines = [
-        {"step": step, "eval/kl": kl, "eval/validation_score": score, "eval/score": 0.0}
+        {
+            "step": step,
+            "eval/kl": kl,
+            "eval/validation_score": score,
+            "eval/validation_deviation": 1.0,
+            "eval/score": 0.0,
+        }
         for step, (kl, score) in looks.items()
     ]
     world.write_rows(folder / "metrics.jsonl", [*lines, {"step": 99, "kl": 1.0}])

@@ -97,6 +97,7 @@ def test_the_best_checkpoint_is_the_one_that_is_published(
         **{**LEARN, "stage__total_episodes": 384, "stage__eval_every": 1, "stage__save_every": 1}
         | {
             "kl__budget": 1.0,
+            "kl__price": 0.5,
             "stage__recompute_logprobs": True,
             "stage__learning_rate": 3e-3,
         },  # its course crosses the budget
@@ -105,15 +106,20 @@ def test_the_best_checkpoint_is_the_one_that_is_published(
     run = run_stage("ppo", tmp_path / "runs", options)
     lines = metric_lines(run)
     best: dict[str, Any] = {}
+
+    def worth(line: dict[str, Any]) -> float:
+        price = 0.5 * lines[0]["eval/validation_deviation"]
+        return line["eval/validation_score"] - price * line["eval/kl"]
+
     for line in lines[1:]:
         within = line["eval/kl"] <= 1.0
-        if within and (not best or line["eval/validation_score"] > best["eval/validation_score"]):
+        if within and (not best or worth(line) > worth(best)):
             best = line
     metrics = manifest(run)["metrics"]
     assert 1 < metrics["iteration"] == best["step"] < 12
     assert metrics["validation_score"] == best["eval/validation_score"]
     assert metrics["kl"] == best["eval/kl"] <= 1.0
-    assert is_better(best, lines[1], kl_budget=1.0)
+    assert is_better(best, lines[1], kl_budget=1.0, kl_price=0.5 * lines[0]["eval/validation_deviation"])
 
     published = model_of(run)
     equal = [

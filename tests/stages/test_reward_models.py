@@ -203,7 +203,7 @@ class TestSafeInPpo:
             "rate": 0.5,
             **more,
         }
-        return small(folder, tiny_model, reward=reward)
+        return small(folder, tiny_model, reward=reward, kl__price=0.0)
 
     def test_the_multiplier_follows_the_logged_cost_and_looks_leave_it(
         self, tmp_path: Path, tiny_model: Path, ensemble: Path
@@ -243,7 +243,7 @@ class TestSafeInPpo:
         self, over: float, kl: float, score: float, best: dict[str, float], wins: bool
     ) -> None:
         candidate = {"eval/over_limit": over, "eval/kl": kl, "eval/validation_score": score}
-        assert is_better(candidate, best, kl_budget=25.0) is wins
+        assert is_better(candidate, best, kl_budget=25.0, kl_price=0.0) is wins
 
     def test_a_cost_model_that_is_not_there(self, tmp_path: Path, tiny_model: Path) -> None:
         with pytest.raises(InputError, match=r"^reward.cost.path=rm-9 does not exist"):

@@ -86,14 +86,35 @@ def checkpoint(score: float, kl: float, reward: float = 0.0) -> dict[str, float]
 def test_the_best_checkpoint_is_the_best_valued_within_the_budget(
     candidate: dict[str, float], best: dict[str, float], wins: bool
 ) -> None:
-    assert is_better(candidate, best, kl_budget=10.0) is wins
+    assert is_better(candidate, best, kl_budget=10.0, kl_price=0.0) is wins
+
+
+@pytest.mark.parametrize(
+    ("candidate", "best", "price", "wins"),
+    [
+        (checkpoint(1.3, 8.0), checkpoint(1.0, 4.0), 0.05, True),  # 0.3 for 4 nats: 0.075 a nat
+        (checkpoint(1.3, 8.0), checkpoint(1.0, 4.0), 0.1, False),
+        (checkpoint(0.9, 2.0), checkpoint(1.0, 4.0), 0.1, True),  # nearer, and not so much worse
+        (checkpoint(1.0, 9.0), checkpoint(5.0, 10.1), 99.0, True),  # the budget comes first
+    ],
+)
+def test_a_further_checkpoint_has_to_be_worth_its_nats(
+    candidate: dict[str, float], best: dict[str, float], price: float, wins: bool
+) -> None:
+    assert is_better(candidate, best, kl_budget=10.0, kl_price=price) is wins
 
 
 def test_the_kl_controller_is_the_one_that_is_named() -> None:
-    assert kl_controller(KlConfig(kind="fixed", coef=0.3)) == FixedKl(0.3)
-    adaptive = kl_controller(KlConfig(kind="adaptive", coef=0.3, target=4.0, horizon=500))
+    assert kl_controller(KlConfig(kind="fixed", coef=0.3), 1000) == FixedKl(0.3)
+    adaptive = kl_controller(KlConfig(kind="adaptive", coef=0.3, target=4.0, horizon=500), 1000)
     assert adaptive == AdaptiveKl(coef=0.3, target=4.0, horizon=500)
     assert adaptive.update(8.0, 100).coef == pytest.approx(0.3 * (1 + 0.2 * 100 / 500))
+    annealed = kl_controller(KlConfig(kind="annealed", coef=0.2, start=5.0, anneal=0.5), 1000)
+    courses = [annealed.coef]
+    for _ in range(10):
+        annealed = annealed.update(3.0, 100)
+        courses.append(annealed.coef)
+    assert courses == pytest.approx([1.0, 0.84, 0.68, 0.52, 0.36, *[0.2] * 6])
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +206,7 @@ def test_the_checkpoint_is_judged_by_the_validation_reward(made: Made) -> None:
 
 def test_an_iteration_says_what_it_did() -> None:
     ppo = make_ppo(make_updater(STAGE, make_roles()), learning_rate=0.004)
-    progress = Progress(0, kl_controller(KlConfig(kind="adaptive", coef=0.5, target=1.0, horizon=100)))
+    progress = Progress(0, kl_controller(KlConfig(kind="adaptive", coef=0.5, target=1.0, horizon=100), 1000))
     first = ppo.iterate(progress, 1)
     second = ppo.iterate(progress, 2)
     assert [first["learning_rate"], second["learning_rate"]] == [0.004, 0.002]
