@@ -11,6 +11,7 @@ BETA = 0.05
 ENSEMBLE = 4
 HELD_OUT = ("data.validation_fraction=0.05", "data.test_fraction=0.05")
 BASE = "rounds"  # what every other arm is held against
+ONCE = "one shot"
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _strategy(name: str, says: str, ensemble: int = 1) -> Arm:
 ARMS: Mapping[str, tuple[Arm, ...]] = {
     "a": (
         Arm(BASE, "rounds, pairs by chance"),
-        Arm("one shot", "all judgements at once", at_once=True),
+        Arm(ONCE, "all judgements at once", at_once=True),
     ),
     "b": (
         Arm(BASE, "rounds, pairs by chance"),

@@ -8,6 +8,7 @@ from statistics import mean, stdev
 from scipy.stats import t
 
 from rlhf.algos.statistics import Interval
+from scripts.loop_study.arms import BASE, ONCE
 from scripts.loop_study.cells import Cell
 from scripts.loop_study.labels import LabelCell
 
@@ -57,10 +58,10 @@ def label_gap(cells: Sequence[LabelCell], error: float, one: str, other: str) ->
 
 def shortfalls(cells: Sequence[Cell]) -> Iterator[str]:
     """What is promised of rounds against one shot, of five seeds; a line for each that is not kept."""
-    found = difference(cells, "rounds", "one shot")
+    found = difference(cells, BASE, ONCE)
     if found is None or found.seeds < PROMISED_SEEDS:
         return
-    what = f"rounds over one shot, {found.seeds} seeds"
+    what = f"{BASE} over {ONCE}, {found.seeds} seeds"
     if found.ratio < WANTED_RATIO:
         yield f"{what}: {found.ratio:.2f} times the gold, promised are {WANTED_RATIO:g}"
     if found.difference.estimate < WANTED_DIFFERENCE:

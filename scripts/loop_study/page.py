@@ -9,14 +9,15 @@ from statistics import mean
 
 from rlhf.algos.statistics import Interval
 from scripts.bench.page import setting_lines
-from scripts.loop_study.arms import ARMS, BASE, Size
+from scripts.loop_study.arms import ARMS, BASE, ONCE, Size
 from scripts.loop_study.cells import Cell
-from scripts.loop_study.differences import Difference, difference, of_seeds
+from scripts.loop_study.differences import Difference, difference, label_gap, of_seeds
 from scripts.loop_study.labels import ERRORS, HOW, SPREAD, LabelCell
 from scripts.loop_study.picture import draw
 from scripts.measuring.setting import Setting
 
 NAME = "loop"
+LABEL_HEAD = ("mean error", "raters", "pairs", "labels right", "accuracy", "over one rater")
 HOW_NAMES = {
     "1 raw": "one rater a pair",
     "3 majority": "three, majority",
@@ -64,7 +65,7 @@ def tables(study: Study) -> list[str]:
     found: list[str] = []
     if study.cells:
         head = ("arm", "seeds", "gold", "KL of the last round", "promoted", "over “rounds”", "ratio")
-        found += ["## Arms", "", *_table(head, _arm_rows(study.cells)), ""]
+        found += ["## Arms", "", *_table(head, _arm_rows(study.cells)), "", *_headline(study.cells)]
         head = (
             "round",
             "judgements",
@@ -83,7 +84,7 @@ def tables(study: Study) -> list[str]:
             "often as the mean. “Labels right” is what the aggregation makes of the judgements; accuracy is "
             "the reward model's, on pairs of unseen answers.",
             "",
-            *_table(("mean error", "raters", "pairs", "labels right", "accuracy"), _label_rows(study.labels)),
+            *_table(LABEL_HEAD, _label_rows(study.labels)),
             "",
         ]
     return found[:-1]
@@ -100,6 +101,17 @@ def spread(found: Interval) -> str:
     if math.isinf(found.high):
         return f"{found.estimate:.3f}"
     return f"{found.estimate:.3f} ± {found.high - found.estimate:.3f}"
+
+
+def _headline(cells: Sequence[Cell]) -> Iterator[str]:
+    """What rounds bring, in a sentence; nothing where there is nothing to hold them against."""
+    found = difference(cells, BASE, ONCE)
+    if found:
+        yield (
+            f"Rounds over {ONCE}: {spread(found.difference)} deviations, {found.ratio:.2f} times its gold, "
+            f"over {found.seeds} {'seed' if found.seeds == 1 else 'seeds'}."
+        )
+        yield ""
 
 
 def _arm_rows(cells: Sequence[Cell]) -> Iterator[tuple[str, ...]]:
@@ -146,6 +158,7 @@ def _label_rows(cells: Sequence[LabelCell]) -> Iterator[tuple[str, ...]]:
                     str(mine[0].pairs),
                     spread(of_seeds([one.right for one in mine])),
                     spread(of_seeds([one.accuracy for one in mine])),
+                    spread(gap) if (gap := label_gap(cells, error, f"{raters} {aggregate}", "1 raw")) else "",
                 )
 
 
