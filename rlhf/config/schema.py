@@ -56,6 +56,17 @@ class Config(Section):
         return self.data.scores is not None or self.data.feedback is not None
 
     @model_validator(mode="after")
+    def _loop_begins_with_a_policy_for_its_prompts(self) -> "Config":
+        data = self.data
+        own = data.demonstrations or data.feedback or self.inputs.policy
+        if self.stage.kind == "loop" and data.prompts and not own:
+            raise ValueError(
+                f"data.prompts={data.prompts}: the first policy would learn from the embedded demonstrations "
+                "alone; add data.demonstrations=FILE, or name a policy, inputs.policy=FOLDER"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _embedded_and_real_are_not_mixed_unseen(self) -> "Config":
         data = self.data
         if self.stage.kind == "all" and (data.demonstrations is None) != (data.preferences is None):

@@ -29,6 +29,14 @@ def test_refused(options: dict[str, object], said: str) -> None:
     assert said in str(refusal.value)
 
 
+def test_prompts_of_ones_own_want_a_policy_of_ones_own() -> None:
+    told = {"stage": {"kind": "loop"}, "data": {"prompts": "p.jsonl"}}
+    with pytest.raises(ConfigError, match=r"data.prompts=p.jsonl: the first policy .*inputs.policy=FOLDER"):
+        validate(told)
+    validate({**told, "inputs": {"policy": "my-model"}})
+    validate({**told, "data": {"prompts": "p.jsonl", "demonstrations": "d.jsonl"}})
+
+
 def test_both_may_have_fewer_simulated_raters_than_a_pair_takes() -> None:
     LoopStage(raters="both", raters_per_item=4)
     LoopStage(raters="auto", raters_per_item=4)
@@ -40,7 +48,7 @@ def test_the_command_that_goes_on_says_what_differs_and_nothing_else() -> None:
     told = validate(
         {
             "name": "试验",
-            "data": {"prompts": "my prompts.jsonl"},
+            "data": {"prompts": "my prompts.jsonl", "demonstrations": "d.jsonl"},
             "reward": {"kind": "rules", "per_word": 0.5},
             "stage": {
                 **SHIPPED.model_dump(),

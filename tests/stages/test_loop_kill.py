@@ -1,0 +1,71 @@
+"""kill -9 at any moment of a loop, and the same command again: it ends as if nothing had happened."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loop_runs import record_of, run_loop, weights_of
+from stage_runs import PROCESSES
+
+from stages.loop_setup import read_lines
+
+PROCESSES.set_forkserver_preload(["stages.sft", "stages.rm", "stages.ppo", "stages.eval", "stages.loop"])
+
+
+def in_a_process(runs_dir: Path, policy: Path, options: Mapping[str, Any]) -> Any:
+    process = PROCESSES.Process(target=run_loop, args=(runs_dir, policy), kwargs=dict(options))
+    process.start()
+    return process
+
+
+def files_in(runs_dir: Path) -> int:
+    """How far it is: nearly every step leaves a file."""
+    return sum(len(names) for _, _, names in os.walk(runs_dir))
+
+
+def kill_often(
+    runs_dir: Path, policy: Path, options: Mapping[str, Any], kills: int, files: int, seed: int
+) -> int:
+    """Runs a loop to its end through so many kills, each a random way further; how many there were."""
+    rng, done = random.Random(seed), 0
+    for _ in range(kills):
+        target = files_in(runs_dir) + rng.randint(1, max(2 * files // kills, 2))
+        process = in_a_process(runs_dir, policy, options)
+        while process.is_alive() and files_in(runs_dir) < target:
+            time.sleep(0.002)
+        time.sleep(rng.random() * 0.3)
+        if not process.is_alive():
+            break
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        done += 1
+    process = in_a_process(runs_dir, policy, options)
+    process.join()
+    assert process.exitcode == 0
+    return done
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kills", "seed"), [(4, 0), (10, 1), (10, 2)])
+def test_the_end_is_the_undisturbed_one(tmp_path: Path, tiny_model: Path, kills: int, seed: int) -> None:
+    options = {"seed": seed, "stage__ask_people": 4}
+    process = in_a_process(tmp_path / "whole", tiny_model, options)
+    process.join()
+    assert process.exitcode == 0
+    files = files_in(tmp_path / "whole")
+    assert kill_often(tmp_path / "killed", tiny_model, options, kills, files, seed) > 1
+    mine, whole = record_of(tmp_path / "killed"), record_of(tmp_path / "whole")
+    assert mine.without_times() == whole.without_times()
+    assert weights_of(tmp_path / "killed") == weights_of(tmp_path / "whole")
+    for number in range(1, len(whole.rounds) + 1):
+        for name in ("items.jsonl", "judgements.jsonl", "preferences.jsonl", "judging_judgements.jsonl"):
+            one, other = (
+                read_lines(tmp_path / which / "t" / "loop-1" / f"round-{number}" / name)
+                for which in ("killed", "whole")
+            )
+            assert one == other
