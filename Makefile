@@ -12,7 +12,7 @@ SEEDS ?= 0,1,2,3,4
 PARTS := demo hacked methods real kill
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 
-.PHONY: help env demo loop-demo study ui smoke test test-ui check format acceptance $(PARTS:%=acceptance-%) optimum overoptimization promotion bench lock clean
+.PHONY: help env demo loop-demo study ui smoke test test-ui check format acceptance $(PARTS:%=acceptance-%) optimum overoptimization promotion loop-study bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -81,6 +81,9 @@ overoptimization: env ## gold and learnt reward against KL, best-of-n and PPO, w
 
 promotion: env ## how surely the loop promotes what is better, and stops what is worse, written to docs/results/
 	$(OFFLINE) $(PYTHON) scripts/check_promotion.py --out docs/results $(WORDS)
+
+loop-study: env ## rounds against one shot, strategies, raters who err, written to docs/results/; many hours; WORDS="--parts a --seeds 0 ..."
+	$(OFFLINE) $(PYTHON) scripts/study_loop.py --out docs/results $(WORDS)
 
 bench: env ## PPO beside TRL 1.12.0: speed, memory, learning curves; hours, on a machine that does nothing else
 	$(PYTHON) scripts/bench_ppo.py --out docs/results --page docs/performance.md

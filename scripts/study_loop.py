@@ -1,6 +1,7 @@
 """What do rounds bring, which pairs should people be asked about, and how many raters a pair?
 
-`python scripts/study_loop.py [--parts a,b,c] [--seeds 0,1,2,3,4] [--size tiny] [--out DIR] [key=value ...]`
+`python scripts/study_loop.py [--parts a,b,c] [--seeds 0,1,2,3,4] [--size tiny] [--out DIR] [key=value ...]`,
+or `make loop-study`.
 
 (a) rounds against one shot, at equal numbers of judgements and of PPO's episodes; (b) each strategy against
 pairs by chance; (c) raters who err, one or three a pair, majority against Dawid-Skene, by their labels.
@@ -10,7 +11,7 @@ the feedback store. Further `key=value` are of the loop's command.
 
 A cell is one arm and one seed. It lies in runs/loop_study, is run once, and goes on where it was stopped.
 Seeds go through all parts in turn: (a) takes all of them, the others the first three. Written to DIR after
-each cell: loop.md, loop.json and loop.svg. The exit code is 1 where rounds fall short of what is promised.
+each cell: loop_study.md, .json and .svg. The exit code is 1 where rounds fall short of what is promised.
 """
 
 import argparse
@@ -73,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--seeds", default="0,1,2,3,4")
     found.add_argument("--size", choices=sorted(SIZES), default="full", help="tiny shows that it runs")
     found.add_argument("--runs", type=Path, default=ROOT / "runs" / "loop_study")
-    found.add_argument("--out", type=Path, help="a folder for loop.md, loop.json and loop.svg")
+    found.add_argument("--out", type=Path, help="a folder for loop_study.md, .json and .svg")
     found.add_argument("options", nargs="*", metavar="key=value", help="for the loop")
     return found
 

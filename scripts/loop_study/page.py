@@ -16,7 +16,7 @@ from scripts.loop_study.labels import ERRORS, HOW, SPREAD, LabelCell
 from scripts.loop_study.picture import draw
 from scripts.measuring.setting import Setting
 
-NAME = "loop"
+NAME = "loop_study"
 LABEL_HEAD = ("mean error", "raters", "pairs", "labels right", "accuracy", "over one rater")
 HOW_NAMES = {
     "1 raw": "one rater a pair",
@@ -34,7 +34,7 @@ class Study:
 
 
 def write_down(folder: Path, setting: Setting, command: str, study: Study, size: Size) -> None:
-    """loop.json for programs, .svg and .md for people."""
+    """loop_study.json for programs, .svg and .md for people."""
     folder.mkdir(parents=True, exist_ok=True)
     part = {"setting": asdict(setting), "versions": setting.packages, "command": command}
     record = {"part": NAME, **part, "size": asdict(size), **asdict(study)}
@@ -42,6 +42,8 @@ def write_down(folder: Path, setting: Setting, command: str, study: Study, size:
     draw(study.cells, study.labels, folder / f"{NAME}.svg")
     page = [
         "# Measured: the loop",
+        "",
+        "`make loop-study` repeats it.",
         "",
         *setting_lines(part),
         "",

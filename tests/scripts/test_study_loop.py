@@ -268,8 +268,8 @@ def test_the_page_has_every_table_and_a_picture(tmp_path: Path):
     assert "| 2 | 72 | 0.700 ± 0.248 | 0.600 ± 0.000 | 3 of 3 | 0.700 ± 0.000 |" in lines
     assert "| 0.35 | three, Dawid–Skene | 24 | 0.800 ± 0.000 | 0.600 ± 0.000 | 0.000 ± 0.000 |" in lines
     write_down(tmp_path, SETTING, "python scripts/study_loop.py", study, TINY)
-    assert json.loads((tmp_path / "loop.json").read_text())["cells"][0]["arm"] == "rounds"
-    assert (tmp_path / "loop.svg").read_text().startswith("<?xml")
-    assert "72 judgements and 256 episodes" in (tmp_path / "loop.md").read_text()
+    assert json.loads((tmp_path / "loop_study.json").read_text())["cells"][0]["arm"] == "rounds"
+    assert (tmp_path / "loop_study.svg").read_text().startswith("<?xml")
+    assert "72 judgements and 256 episodes" in (tmp_path / "loop_study.md").read_text()
     assert "Rounds over one shot: 0.300 ± 0.248 deviations, 1.75 times its gold, over 3 seeds." in lines
     assert tables(Study()) == []
