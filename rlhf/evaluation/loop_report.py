@@ -64,9 +64,12 @@ def _context(record: LoopRecord) -> dict[str, Any]:
         "reach": max(math.ceil(2.1 * reach) / 2, 0.5),
         "samples": loop_samples.samples(record, kinds),
         "few": loop_samples.FEW,
-        "has_gold": any(one.gold_win_rate is not None for one in record.rounds),
+        "decider": loop_rounds.decider(record),
+        "gold": loop_rounds.gold,
+        "people": loop_rounds.people,
+        "has_gold": any(loop_rounds.gold(one)[0] is not None for one in record.rounds),
         "has_score": any(one.gold_score is not None for one in record.rounds),
-        "has_people": any(one.human_win_rate is not None for one in record.rounds),
+        "has_people": any(loop_rounds.people(one)[0] is not None for one in record.rounds),
     }
 
 

@@ -92,33 +92,69 @@ def test_the_steps_of_a_round_stand_before_and_behind_where_it_is() -> None:
     assert ("aria-current", "step") not in done
 
 
-@pytest.mark.parametrize("reason", list(ENDED))
-def test_an_end_says_why_and_a_command_that_takes_it_further(reason: Any) -> None:
-    record = loop(5, ended=reason)
-    rules = {
-        "target": EndingRules(target_win_rate=0.55),
-        "budget": EndingRules(max_judgements=8000),
-        "patience": EndingRules(patience=0),
-        "rounds": EndingRules(rounds=5),
-    }[reason]
-    record = record.model_copy(update={"rules": rules})
+@pytest.mark.parametrize(
+    ("reason", "rules"),
+    [
+        ("target", EndingRules(target_win_rate=0.55)),  # nothing else would be sure to end it
+        ("target", EndingRules(target_win_rate=0.55, rounds=5, patience=9, max_judgements=8000)),
+        ("budget", EndingRules(max_judgements=8000)),
+        ("budget", EndingRules(target_win_rate=0.999, max_judgements=7000, patience=0, rounds=5)),
+        ("patience", EndingRules(patience=0, rounds=9)),
+        ("patience", EndingRules(patience=0, rounds=5, max_judgements=9000)),
+        ("rounds", EndingRules(rounds=5)),
+        ("rounds", EndingRules(rounds=3, patience=1)),
+    ],
+)
+def test_an_end_says_why_and_a_command_that_takes_it_further(reason: Any, rules: EndingRules) -> None:
+    record = loop(5, ended=reason).model_copy(update={"rules": rules})
     assert ended(record, rules) == reason
     words = page_of(record).words
     assert f"The loop has ended after 5 rounds: {ENDED[reason].en}. Its policy is round-5." in words
     assert f"循环已在 5 轮后结束：{ENDED[reason].zh}。所得策略是 round-5。" in words
     said = next(line for line in words.splitlines() if "stage=loop name=demo stage." in line)
-    key, _, value = shlex.split(said)[-1].removeprefix("stage.").partition("=")
-    wider = rules.model_copy(update={key: json.loads(value)})
+    overrides = [word.removeprefix("stage.").partition("=") for word in shlex.split(said)[5:]]
+    wider = rules.model_copy(update={key: json.loads(value) for key, _, value in overrides})
     assert ended(record, wider) is None
+    assert wider.rounds or wider.max_judgements  # else stage=loop would not begin
+
+
+@pytest.mark.parametrize("reason", list(ENDED))
+def test_an_end_of_which_the_rules_are_not_known_still_says_how_to_go_on(reason: Any) -> None:
+    words = page_of(loop(5, ended=reason).model_copy(update={"rules": None})).words
+    assert re.search(r"name=demo stage\.\w+=", words)
 
 
 def test_a_real_command_is_the_one_that_goes_on() -> None:
-    record = changed(
-        loop(5, ended="rounds"), "command", "python -m rlhf.run stage=loop name=x runs_dir=/data"
-    )
-    words = page_of(record).words
-    assert "python -m rlhf.run stage=loop name=x runs_dir=/data stage.rounds=8" in words
-    assert "runs_dir=/data stage.rollback=round-3" in words
+    command = "python -m rlhf.run stage=loop name=x 'runs_dir=/my data' stage.rounds=5 stage.budget=7"
+    words = page_of(changed(loop(5, ended="rounds"), "command", command)).words
+    assert "python -m rlhf.run stage=loop name=x 'runs_dir=/my data' stage.budget=7 stage.rounds=8" in words
+    assert f"{command} stage.rollback=round-3" in words
+    assert "stage.rounds=5 stage.strategy=random stage.budget=1000" in words
+    assert f"\n{command}\n" in words
+
+
+def test_who_decided_is_named_and_not_repeated() -> None:
+    by_people = [one.model_copy(update={"judged_by": "people"}) for one in loop(2, simulated=False).rounds]
+    page = in_english(loop(2).model_copy(update={"rounds": by_people}))
+    assert page.count("win rate by people") == 1
+    assert "win rate by judge" not in page
+    assert page.count("win rate, people") == 1
+    by_gold = [one.model_copy(update={"judged_by": "gold"}) for one in loop(2).rounds]
+    page = in_english(loop(2).model_copy(update={"rounds": by_gold}))
+    assert (page.count("win rate by gold"), page.count("win rate by judge")) == (1, 0)
+    mixed = [loop(2).rounds[0], by_gold[1]]
+    page = in_english(loop(2).model_copy(update={"rounds": mixed}))
+    assert (page.count("win rate by judge"), page.count("win rate by gold")) == (1, 1)
+
+
+def test_waiting_for_people_who_judge_the_candidate_is_told_too() -> None:
+    record = loop(2, "judging", simulated=False)
+    asked = record.rounds[-1].model_copy(update={"waiting": Waiting(judgements=30, needed=120)})
+    words = in_english(record.with_round(asked))
+    assert "30 of 120 judgements" in words
+    assert "the candidate is judged against round-1" in words
+    there = asked.model_copy(update={"waiting": Waiting(judgements=120, needed=120)})
+    assert "120 judgements" not in in_english(record.with_round(there))
 
 
 def test_a_loop_that_goes_on_says_no_end() -> None:
@@ -141,6 +177,7 @@ def test_a_loop_that_goes_on_says_no_end() -> None:
         ("rounds/2/kl_nats", 13.37, "13.4"),
         ("rounds/2/agreement", 0.2718, "0.272"),
         ("rounds/2/judgements", 987, "987 / 1,000"),
+        ("rounds/3/judgements", 986, "given 986 of 1,000"),
         ("rounds/2/budget", 1234, " / 1,234"),
         ("rounds/1/strategy", "information", "strategy information"),
         ("rounds/1/raters_per_item", 7, "raters a pair 7"),

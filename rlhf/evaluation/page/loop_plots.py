@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from rlhf.evaluation.page.charts import Frame, Point, Series, chart
+from rlhf.evaluation.page.loop_rounds import Three, decider, deciding, gold, people
 from rlhf.evaluation.page.plots import NO_NAME, Figure
 from rlhf.evaluation.page.words import Words
 from rlhf.runs.loop_record import LoopRecord, RoundRecord
@@ -11,24 +12,16 @@ ROUND = Words("round", "轮")
 PROMOTED, KEPT = Words("promoted", "已晋升"), Words("not promoted", "未晋升")
 WIDE, HIGH = 300, 190
 
-Of = Callable[[RoundRecord], tuple[float | None, float | None, float | None]]
+Of = Callable[[RoundRecord], Three]
 
 
 def results(record: LoopRecord) -> list[Figure]:
     """Win rates of each round's candidate against the incumbent, by each who judged, then gold."""
+    who = decider(record)
     by: list[tuple[Words, Of]] = [
-        (
-            Words("win rate by the judge", "胜率：裁判"),
-            lambda one: (one.win_rate, one.win_low, one.win_high),
-        ),
-        (
-            Words("win rate by gold", "胜率：金标准"),
-            lambda one: (one.gold_win_rate, one.gold_win_low, one.gold_win_high),
-        ),
-        (
-            Words("win rate by people", "胜率：人"),
-            lambda one: (one.human_win_rate, one.human_win_low, one.human_win_high),
-        ),
+        (Words(f"win rate by {who.en}", f"胜率：{who.zh}"), deciding),
+        (Words("win rate by gold", "胜率：金标准"), gold),
+        (Words("win rate by people", "胜率：人"), people),
     ]
     frame = Frame(ROUND, WIDE, HIGH, shares=True, even=0.5, ticks_x=_rounds(record))
     found = [Figure(title, chart(title, _candidates(record, of), frame)) for title, of in by]

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rlhf.evaluation.page.loop_words import (
-    BY_GOLD,
-    BY_JUDGE,
-    BY_PEOPLE,
     OUTCOMES,
     PLAIN_GUARDS,
     STEPS,
     guard_name,
+    judge_name,
     step_name,
 )
 from rlhf.evaluation.page.numbers import Range, number, percent
@@ -26,7 +24,6 @@ class Rate:
     """A win rate of the candidate against the incumbent, and who said so; `range` is None where unknown."""
 
     name: Words
-    by: str
     estimate: float
     range: Range | None
 
@@ -98,6 +95,35 @@ def range_of(estimate: float | None, low: float | None, high: float | None) -> R
     return {"estimate": estimate, "low": low, "high": high}
 
 
+Three = tuple[float | None, float | None, float | None]
+"""An estimate and its interval, as far as known."""
+
+
+def deciding(one: RoundRecord) -> Three:
+    """The win rate by which a candidate was promoted or not."""
+    return one.win_rate, one.win_low, one.win_high
+
+
+def gold(one: RoundRecord) -> Three:
+    """The win rate by gold, where somebody else decided."""
+    if one.judged_by == "gold":
+        return None, None, None
+    return one.gold_win_rate, one.gold_win_low, one.gold_win_high
+
+
+def people(one: RoundRecord) -> Three:
+    """The win rate by people, where somebody else decided."""
+    if one.judged_by == "people":
+        return None, None, None
+    return one.human_win_rate, one.human_win_low, one.human_win_high
+
+
+def decider(record: LoopRecord) -> Words:
+    """Who decided in every round; the judge, where it was not always the same."""
+    names = {one.judged_by for one in record.rounds if one.judged_by}
+    return judge_name(names.pop() if len(names) == 1 else "judge")
+
+
 def slice_range(one: Slice) -> Range:
     """The accuracy on a slice with its interval."""
     return {"estimate": one.accuracy, "low": one.low, "high": one.high}
@@ -131,14 +157,13 @@ def _shown(one: RoundRecord) -> RoundShown:
 
 
 def _rates(one: RoundRecord) -> Iterator[Rate]:
-    found = (
-        (BY_JUDGE, one.judged_by or "", one.win_rate, one.win_low, one.win_high),
-        (BY_GOLD, "", one.gold_win_rate, one.gold_win_low, one.gold_win_high),
-        (BY_PEOPLE, "", one.human_win_rate, one.human_win_low, one.human_win_high),
-    )
-    for name, by, estimate, low, high in found:
-        if estimate is not None:
-            yield Rate(name, by, estimate, range_of(estimate, low, high))
+    for name, three in (
+        (one.judged_by or "judge", deciding(one)),
+        ("gold", gold(one)),
+        ("people", people(one)),
+    ):
+        if three[0] is not None:
+            yield Rate(judge_name(name), three[0], range_of(*three))
 
 
 def _guard(name: str, guard: Guard) -> GuardShown:

@@ -34,7 +34,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Now:
-    """The state for the top of the page. `waiting` is there while the newest round waits for judgements."""
+    """The state for the top of the page. `waiting` is there while the newest round waits for raters."""
 
     headline: Words
     as_of: datetime | None
@@ -48,7 +48,7 @@ class Now:
 def now(record: LoopRecord) -> Now:
     """The state that a record tells of."""
     current = next((one for one in record.rounds if one.status != "done"), None)
-    waiting = current.waiting if current is not None and current.status == "waiting" else None
+    waiting = current.waiting if current is not None and _waits(current) else None
     return Now(
         headline=headline(record),
         as_of=_as_of(record),
@@ -58,6 +58,14 @@ def now(record: LoopRecord) -> Now:
         extend=_extend(record),
         commands=_commands(record),
     )
+
+
+def _waits(one: RoundRecord) -> bool:
+    """Whether raters are waited for: those of its pairs, or those who judge the candidate."""
+    if one.waiting is None:
+        return False
+    unfinished = one.waiting.judgements < one.waiting.needed
+    return one.status == "waiting" or (one.status == "judging" and unfinished)
 
 
 def headline(record: LoopRecord) -> Words:
@@ -132,49 +140,64 @@ def _in_vain(record: LoopRecord) -> int:
 
 
 def _extend(record: LoopRecord) -> Command | None:
-    """How a loop that has ended is taken further; None for one that has not."""
-    rules = record.rules or EndingRules()
-    base = _command(record)
-    if record.ended == "rounds":
-        done = max(_done(record), rules.rounds or 0)
-        return Command(Words("Allow more rounds.", "允许更多轮。"), f"{base} stage.rounds={done + 3}")
-    if record.ended == "budget":
-        most = max(record.judgements, rules.max_judgements or 0)
-        per_round = record.rounds[-1].budget if record.rounds else 0
-        allow = most + max(per_round, 1)
-        return Command(
-            Words("Allow more judgements.", "允许更多判断。"), f"{base} stage.max_judgements={allow}"
-        )
-    if record.ended == "patience":
-        patience = max(_in_vain(record), rules.patience or 0) + 2
-        said = Words("Be more patient, or try another strategy.", "增加耐心，或换一种选题策略。")
-        return Command(said, f"{base} stage.patience={patience}")
+    """How a loop that has ended goes on: every rule that is met is widened. None while it goes on."""
+    if record.ended is None:
+        return None
+    wider = _wider(record, record.rules or EndingRules())
+    en, zh = (" ".join(words[at] for words, _ in wider.values()) for at in (0, 1))
+    overrides = {f"stage.{rule}": value for rule, (_, value) in wider.items()}
+    return Command(Words(en, zh.replace(" ", "")), _command(record, **overrides))
+
+
+def _wider(record: LoopRecord, rules: EndingRules) -> dict[str, tuple[Words, str]]:
+    """What to say and which value to give of each rule that is met, by the names in `EndingRules`."""
+    done, in_vain = _done(record), _in_vain(record)
+    found: dict[str, tuple[Words, str]] = {}
     if record.ended == "target":
-        said = Words(
-            "Leave the target out, so that another rule ends it.", "去掉目标，由其他规则决定何时结束。"
-        )
-        return Command(said, f"{base} stage.target_win_rate=null")
-    return None
+        said = Words("Leave the target out.", "去掉目标。")
+        found["target_win_rate"] = said, "null"
+    if record.ended == "budget" or _met(rules.max_judgements, record.judgements):
+        most = max(record.judgements, rules.max_judgements or 0)
+        per_round = max(record.rounds[-1].budget, 1) if record.rounds else 1
+        found["max_judgements"] = Words("Allow more judgements.", "允许更多判断。"), str(most + per_round)
+    if record.ended == "patience" or _met(rules.patience, in_vain):
+        said = Words("Be more patient, or try another strategy.", "增加耐心，或换一种选题策略。")
+        found["patience"] = said, str(in_vain + 2)
+    unbounded = rules.rounds is None and rules.max_judgements is None  # nothing would be sure to end it
+    if record.ended == "rounds" or _met(rules.rounds, done) or (record.ended == "target" and unbounded):
+        found["rounds"] = Words("Allow more rounds.", "允许更多轮。"), str(done + 3)
+    return found
+
+
+def _met(most: int | None, there: int) -> bool:
+    return most is not None and there >= most
 
 
 def _commands(record: LoopRecord) -> list[Command]:
-    base = _command(record)
-    found = [Command(Words("Go on, after anything that stopped it.", "无论因何停止，继续运行。"), base)]
+    go_on = Words("Go on, after anything that stopped it.", "无论因何停止，继续运行。")
+    found = [Command(go_on, _command(record))]
     if record.rounds:
         last = record.rounds[-1]
         other = next(name for name in STRATEGIES if name != last.strategy)
-        change = f"{base} stage.strategy={other} stage.budget={last.budget}"
+        overrides = {"stage.strategy": other, "stage.budget": str(last.budget)}
         said = Words("Change strategy or budget from the next round on.", "从下一轮起更换选题策略或预算。")
-        found.append(Command(said, change))
+        found.append(Command(said, _command(record, **overrides)))
     earlier = [one.label for one in record.policies if one.label != record.incumbent.label]
     if earlier:
-        back = f"{base} {shlex.quote(f'stage.rollback={earlier[-1]}')}"
+        back = _command(record, **{"stage.rollback": earlier[-1]})
         found.append(Command(Words(f"Go back to {earlier[-1]}.", f"退回到 {earlier[-1]}。"), back))
     return found
 
 
-def _command(record: LoopRecord) -> str:
-    return record.command or command_for("loop", record.experiment, Path("runs"))
+def _command(record: LoopRecord, **overrides: str) -> str:
+    """The command that goes on, with some keys of it otherwise."""
+    command = record.command or command_for("loop", record.experiment, Path("runs"))
+    try:
+        words = shlex.split(command)
+    except ValueError:  # no command of a shell: it is shown as it is
+        return " ".join([command, *(f"{key}={value}" for key, value in overrides.items())])
+    kept = [word for word in words if word.partition("=")[0] not in overrides]
+    return shlex.join([*kept, *(f"{key}={value}" for key, value in overrides.items())])
 
 
 def kinds(record: LoopRecord) -> dict[str, Kind]:

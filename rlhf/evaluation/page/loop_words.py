@@ -64,7 +64,7 @@ STRATEGIES: Mapping[str, Words] = {
     "information": Words("information", "信息量"),
 }
 
-BY_JUDGE, BY_GOLD, BY_PEOPLE = Words("judge", "裁判"), Words("gold", "金标准"), Words("people", "人")
+PEOPLE = Words("people", "人")
 
 
 def guard_name(name: str) -> Words:
@@ -75,6 +75,11 @@ def guard_name(name: str) -> Words:
 def strategy_name(name: str) -> Words:
     """What a strategy is called; its key where it has no name here."""
     return STRATEGIES.get(name, Words(name, name))
+
+
+def judge_name(name: str) -> Words:
+    """Who judged: as in an evaluation, or people."""
+    return PEOPLE if name == "people" else name_of(name)
 
 
 def step_name(name: str) -> Words:
