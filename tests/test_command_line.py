@@ -68,7 +68,7 @@ REFUSED: dict[str, tuple[Sequence[str], str]] = {
     "wrong value": (["stage=sft", "seed=many"], "seed=many"),
     "empty value": (["stage=sft", "stage.epochs="], "stage.epochs= has no value"),
     "batch sizes that contradict": (["stage=ppo", "stage.minibatch_size=48"], "try 32 or 64"),
-    "unknown stage": (["stage=foo"], "all, eval, help, ppo, rm, sample, sft"),
+    "unknown stage": (["stage=foo"], "all, eval, help, loop, ppo, rm, sample, sft"),
     "unknown stage, Chinese": (["stage=训练"], "stage=训练"),
     "unknown option of a group": (["stage=ppo", "kl=adaptiv"], "did you mean kl=adaptive?"),
     "a model given as a group": (["stage=sft", "model=/data/mine"], "model.path="),
