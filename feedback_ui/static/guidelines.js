@@ -30,8 +30,7 @@ export async function pointAtGuidelines(page, task) {
 
 function point(page, words) {
   page.pointed = words;
-  page.messages.point(say(words), { words: say("guidelines.read"), act: () => openGuidelines(page), key: "G" },
-    { words: say("page.dismiss"), act: () => {} });
+  page.messages.point(say(words), { words: say("guidelines.read"), act: () => openGuidelines(page), key: "G" });
 }
 
 function done(page) {

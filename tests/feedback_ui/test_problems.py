@@ -113,4 +113,4 @@ def test_text_that_no_database_can_hold_is_told_by_its_name(db: Database) -> Non
     rater(db, "a")
     with pytest.raises(InvalidFeedback) as caught:
         set_guidelines(db, OPERATOR, name, "a\x00b")
-    assert in_words(caught.value, "zh") == "评判准则含有数据库无法保存的空字符（NUL）"
+    assert in_words(caught.value, "zh") == "评判说明含有数据库无法保存的空字符（NUL）"

@@ -69,7 +69,7 @@ def test_what_happened_meanwhile(db: Database, browser, clock) -> None:
     set_status(db, OPERATOR, "pairs", "closed")
     quick.headers["accept-language"] = "zh"
     closed = quick.tell(f"{judged}/revise", given={"strength": 2}, key="r")
-    assert message(closed) == "任务“pairs”已关闭，其中的评判不再改动"
+    assert message(closed) == "项目“pairs”已关闭，其中的评判不再改动"
 
 
 def test_who_comes_by_an_invitation_or_has_signed_out(db: Database, browser) -> None:

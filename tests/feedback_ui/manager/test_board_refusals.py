@@ -41,7 +41,7 @@ def test_rows_that_cannot_be_used_and_why(db: Database, tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     _, shown = page.press("import", name, str(path))[:2]
     assert "有两个相同的回答" in shown
-    assert "有 1 个回答；类型为 compare 的任务显示 2 个" in shown
+    assert "有 1 个回答；类型为 compare 的项目显示 2 个" in shown
     assert "没有提示（prompt）；现有的列：responses" in shown
     missing = tmp_path / "nothing.csv"
     assert refused(page, "import", str(missing), campaign=name).startswith(f"{missing} 无法读取：")
