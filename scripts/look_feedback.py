@@ -158,6 +158,11 @@ def _ended(page: Page) -> None:
     page.locator(".plain-place").wait_for()
 
 
+def _finished(page: Page) -> None:
+    _pressed("1")(page)
+    _ended(page)
+
+
 def _composing(page: Page) -> None:
     page.locator(".composer textarea").wait_for()
 
@@ -176,7 +181,7 @@ VIEWS: dict[str, tuple[str, Act]] = {
     "keys": ("compare", _pressed("?")),
     "skip": ("compare", _pressed("s")),
     "offline": ("past", _cut_off),
-    "finished": ("finished", _ended),
+    "finished": ("finished", _finished),
     "choice": ("/", _ended),
     "compare-chosen": ("compare", _pressed("2")),
     "compare-extras": ("compare", _extras),

@@ -15,10 +15,11 @@ export function campaignChoice(campaigns, choose) {
         el("span", { class: "note" }, say("campaigns.left", { left: number(one.left), done: number(one.done) })))))));
 }
 
-export function ending({ state, completion_code: code }, other) {
+export function ending({ state, progress, completion_code: code }, other) {
+  const isEmpty = state === "finished" && progress.done + progress.skipped === 0; // nobody is thanked for nothing
   return el("section", { class: "plain-place", role: "status" },
-    el("h2", { tabIndex: -1 }, say(`state.${state}`)),
-    knows(`state.${state}.more`) ? el("p", {}, say(`state.${state}.more`)) : null,
+    el("h2", { tabIndex: -1 }, say(isEmpty ? "campaigns.none" : `state.${state}`)),
+    !isEmpty && knows(`state.${state}.more`) ? el("p", {}, say(`state.${state}.more`)) : null,
     code ? codeBox(code) : null,
     other ? el("button", { type: "button", on: { click: other } }, say("campaigns.other")) : null);
 }

@@ -18,7 +18,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "past": {"kind": "compare"},
     "finished": {"kind": "thumb"},
 }
-_COUNTS = {"compare": 2, "rank": 4, "rate": 2, "score": 1, "thumb": 1, "write": 0, "past": 2}
+_COUNTS = {"compare": 2, "rank": 4, "rate": 2, "score": 1, "thumb": 1, "write": 0, "past": 2, "finished": 1}
 _PAST = 60  # enough for each picture to judge some
 
 

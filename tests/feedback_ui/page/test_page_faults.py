@@ -374,3 +374,13 @@ def test_a_correction_on_another_machine_goes_on_with_what_was_begun(site, open_
     question(page, "Question 1?")
     begin_correction(page, "Question 0?")
     assert page.get_by_label("Why?").input_value() == "said there"
+
+
+def test_nobody_is_thanked_for_nothing(site, open_page) -> None:
+    page = open_page(site.campaign("thumb", 0))
+    page.get_by_role("heading", name="There is nothing to judge at the moment.").wait_for()
+    assert page.get_by_text("All done").count() == 0
+    page.goto(site.campaign("score", 1))
+    question(page)
+    press(page, "3")
+    page.get_by_role("heading", name="All done. Thank you!").wait_for()
