@@ -21,7 +21,7 @@ class Who(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What one or several policies answered, word by word; it is marked against the policy `against`."""
+    """What one or several policies answered, word by word; it is marked against the policy `against`, None where nothing is."""
 
     who: list[Who]
     text: Markup
@@ -63,6 +63,7 @@ def _sample(
         shown = escape(written(text)) if old is None else merge(old, text)
         score = next((gold[label] for label in own if label in gold), None)
         who = [Who(label, kinds.get(label, "")) for label in own]
-        answers.append(Answer(who, shown, against if old is not None else None, score))
+        is_marked = old is not None and shown != escape(written(text))
+        answers.append(Answer(who, shown, against if is_marked else None, score))
     scores = [one.gold for one in answers if one.gold is not None]
     return Sample(sample.prompt, answers, max(scores) if len(set(scores)) > 1 else None)

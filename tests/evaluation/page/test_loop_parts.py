@@ -187,6 +187,13 @@ def test_an_answer_without_one_to_compare_with_is_unmarked() -> None:
     assert (answer.text, answer.against, answer.gold) == ("&lt;b&gt;", None, None)
 
 
+def test_an_answer_that_has_little_in_common_is_not_said_to_be_marked() -> None:
+    answers = {"sft": "Seven eggs.", "round-1": "我不知道呀"}
+    own = record(one_round(1, "sft", True), samples=[SampleShown(prompt="?", answers=answers)])
+    (sample,) = samples(own, {})
+    assert [one.against for one in sample.answers] == [None, None]
+
+
 def test_two_texts_in_one() -> None:
     assert merge("It is seven eggs.", "It is eight eggs.") == "It is <del>seven</del><ins>eight</ins> eggs."
     assert merge("会议改了。", "会议改到周五。") == "会议改<del>了</del><ins>到周五</ins>。"
