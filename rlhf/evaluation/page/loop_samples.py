@@ -21,7 +21,10 @@ class Who(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What one or several policies answered, word by word; it is marked against the policy `against`, None where nothing is."""
+    """What one or several policies answered, word by word.
+
+    Marked is what differs from the answer of `against`, None where nothing is marked.
+    """
 
     who: list[Who]
     text: Markup
