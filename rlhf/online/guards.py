@@ -78,14 +78,17 @@ class Said:
 
 
 def said_in(row: Mapping[str, Any], who: str) -> Said:
-    """The answer of "policy" or "baseline" in a line of the evaluation's `samples.jsonl`."""
-    side, harmful = row[who], row["fields"].get("harmful")
+    """The answer of "policy" or "baseline" in a line of the evaluation's `samples.jsonl`.
+
+    The prompt's field `harmful` is true or false, or the same as text, as CSV has it.
+    """
+    side, harmful = row[who], str(row["fields"].get("harmful")).casefold()
     return Said(
         prompt=row["key"],
         text=side["response"],
         tokens=side["tokens"],
         ended=side["finish"] == "eos",
-        harmful=None if harmful is None else bool(harmful),
+        harmful={"true": True, "false": False}.get(harmful),
     )
 
 

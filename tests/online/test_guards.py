@@ -216,6 +216,8 @@ def test_a_line_of_the_evaluation_is_read():
     assert said_in(row, "policy") == Said("abc", "Hello.", 3, ended=True, harmful=False)
     assert said_in(row, "baseline") == Said("abc", "你好", 48, ended=False, harmful=False)
     assert said_in({**row, "fields": {}}, "policy").harmful is None
+    marks = {"True": True, "false": False, "": None, "unknown": None}
+    assert {mark: said_in({**row, "fields": {"harmful": mark}}, "policy").harmful for mark in marks} == marks
 
 
 def test_words_of_each_guard_in_both_languages():
