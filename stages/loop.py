@@ -106,8 +106,9 @@ def roll_back(loop: Loop, label: str) -> None:
     record = logged(loop.record, now(), f"rolled back from {before} to {label}")
     record = record.model_copy(update={"incumbent": entry, "ended": None})
     round_ = unfinished(record)
-    if round_ is not None:
-        record = record.with_round(round_.model_copy(update={"incumbent": label}))
+    if round_ is not None:  # what it was measured by so far, it was against another
+        runs = {stage: run for stage, run in round_.runs.items() if stage != "eval"}
+        record = record.with_round(round_.model_copy(update={"incumbent": label, "runs": runs}))
     loop.save(record)
     loop.say(f"{label} ({entry.run}) is the incumbent again, after {before}")
 

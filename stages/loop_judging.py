@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from feedback_ui.service.access import OPERATOR
+from feedback_ui.service.campaigns import set_status
 from rlhf.crowd import Comparison, bradley_terry
 from rlhf.errors import DataError
 from rlhf.online.campaigns import put_up, take_down
@@ -125,22 +127,14 @@ def decision_on(
 
 def ask_people(loop: Loop, round_: RoundRecord, rows: Sequence[Row]) -> tuple[RoundRecord, People] | None:
     """Raters judge candidate and incumbent in a campaign of its own; None where nobody is to wait."""
-    candidate, file = round_.candidate, loop.path(round_.number, ASKED)
+    candidate = round_.candidate
     assert candidate is not None
-    if not file.is_file():
-        count = max(loop.stage.ask_people // round_.raters_per_item, 1)
-        heat = loop.stage.eval.temperature
-        chosen, ties = asked_pairs(rows, candidate.label, round_.incumbent, count, temperature=heat)
-        loop.run.write_json(
-            f"round-{round_.number}/{ASKED}", {"pairs": [pair.row() for pair in chosen], "ties": ties}
-        )
-    asked: Mapping[str, Any] = json.loads(file.read_bytes())
+    asked = asked_of_people(loop, round_, rows)
     pairs, said = [pair_of(row) for row in asked["pairs"]], list[Judged]()
     if pairs:
-        campaign = f"{round_.campaign} judging"
         put_up(
             loop.db,
-            campaign,
+            asked["campaign"],
             pairs,
             raters_per_item=round_.raters_per_item,
             guidelines=guidelines_text(loop.stage.guidelines),
@@ -148,11 +142,11 @@ def ask_people(loop: Loop, round_: RoundRecord, rows: Sequence[Row]) -> tuple[Ro
             round_number=round_.number,
             purpose="judging",
         )
-        waited = judged(loop, round_, campaign, pairs)
+        waited = judged(loop, round_, asked["campaign"], pairs)
         if waited is None:
             return None
         round_ = waited
-        said = take_down(loop.db, campaign, loop.path(round_.number, "judging_snapshot"))
+        said = take_down(loop.db, asked["campaign"], loop.path(round_.number, asked["snapshot"]))
     loop.write_lines(round_, ANSWERED, (one.row() for one in said))
     by_prompt = people_outcomes(Labelled(round_.number, pairs, said), candidate.label)
     by_prompt |= {key: [0.5] for key in asked["ties"]}
@@ -163,6 +157,35 @@ def ask_people(loop: Loop, round_: RoundRecord, rows: Sequence[Row]) -> tuple[Ro
             "see the evaluation's report, or set stage.ask_people=0"
         )
     return round_, People([won for _, won in flat], [key for key, _ in flat], said)
+
+
+def asked_of_people(loop: Loop, round_: RoundRecord, rows: Sequence[Row]) -> Mapping[str, Any]:
+    """The pairs, the prompts with a tie, and the campaign: decided once, and anew after a rollback.
+
+    A rollback meanwhile has made another policy the incumbent; the campaign against the one before is closed.
+    """
+    candidate, file = round_.candidate, loop.path(round_.number, ASKED)
+    assert candidate is not None
+    before: Mapping[str, Any] | None = json.loads(file.read_bytes()) if file.is_file() else None
+    if before is not None and before["incumbent"] == round_.incumbent:
+        return before
+    if before is not None and before["pairs"]:
+        set_status(loop.db, OPERATOR, before["campaign"], "closed")
+    times = before["times"] + 1 if before is not None else 1
+    again = f" {times}" if times > 1 else ""
+    count = max(loop.stage.ask_people // round_.raters_per_item, 1)
+    heat = loop.stage.eval.temperature
+    pairs, ties = asked_pairs(rows, candidate.label, round_.incumbent, count, temperature=heat)
+    asked: dict[str, Any] = {
+        "incumbent": round_.incumbent,
+        "times": times,
+        "campaign": f"{round_.campaign} judging{again}",
+        "snapshot": f"judging_snapshot{again.replace(' ', '_')}",
+        "pairs": [pair.row() for pair in pairs],
+        "ties": ties,
+    }
+    loop.run.write_json(f"round-{round_.number}/{ASKED}", asked)
+    return asked
 
 
 def judge_of(loop: Loop, round_: RoundRecord) -> str:
