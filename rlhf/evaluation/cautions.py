@@ -1,5 +1,6 @@
 """What a reader must know before believing the headline: each rule with its sentence and its remedy."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from rlhf.evaluation.summary import Evaluation
@@ -10,16 +11,42 @@ END_RATE_FALL = 0.1
 LENGTH_GROWTH = 1.5
 VARIETY_FALL = 0.6
 
-_TRAINING_ZH = {
-    "over-optimisation": "KL 超出预算而得分仍在上升，奖励可能被钻了空子",
-    "end-token-collapse": "回答几乎立即结束",
-    "never-ends": "回答很少自行结束",
-    "entropy-collapse": "熵大幅下降",
-    "identical-responses": "回答彼此雷同",
-    "engine-gap": "采样引擎的概率与训练时不一致",
-    "no-improvement": "没有任何检查点胜过 PPO 开始时的策略",
-    "over-budget": "没有任何检查点在 KL 预算之内，取了最近的一个",
+_TRAINING_ZH = {  # what PPO warns of, its figures in their order, and the remedy
+    "over-optimisation": (
+        "KL 达到 {} 纳特，超出 kl.budget={}，而得分仍在上升：奖励可能被钻了空子",
+        "请提高 kl.coef，使用 kl=adaptive，或降低 stage.learning_rate",
+    ),
+    "end-token-collapse": (
+        "回答只有 {} 个词元，策略几乎立即结束",
+        "请看奖励给空回答打多少分，提高 kl.coef 或降低 stage.learning_rate",
+    ),
+    "never-ends": (
+        "只有 {} 的回答在长度上限之前自行结束",
+        "请提高 stage.response_length 或 stage.missing_end_score，并确认 sft 学会了结束词元",
+    ),
+    "entropy-collapse": (
+        "每个词元的熵从 {} 降到 {} 纳特",
+        "请提高 kl.coef，或降低 stage.learning_rate 或 stage.epochs",
+    ),
+    "identical-responses": (
+        "只有 {} 的回答彼此不同，开始时为 {}",
+        "请提高 kl.coef，并阅读 samples.jsonl",
+    ),
+    "engine-gap": ("采样引擎的概率与训练时平均相差 {}", "请设 precision=fp32"),
+    "no-improvement": (
+        "没有任何检查点胜过 PPO 开始时的策略",
+        "请提高 stage.total_episodes 或 stage.learning_rate，或降低 kl.coef",
+    ),
+    "over-budget": (
+        "没有任何检查点在 kl.budget={} 纳特之内，取了最近的一个",
+        "请提高 kl.coef，或降低 stage.eval_every",
+    ),
+    "over-limit": (
+        "没有任何检查点守住 reward.limit，最近的超出 {}",
+        "请提高 reward.limit 或 reward.max_multiplier，或增加回合数",
+    ),
 }
+_FIGURE = re.compile(r"-?\d+(?:\.\d+)?(?:e-\d+)?%?")
 _LESS_PRESSURE = Text(
     "Raise kl.coef, use kl=adaptive, or train for less (stage.total_episodes).",
     "请提高 kl.coef，使用 kl=adaptive，或减少训练（stage.total_episodes）。",
@@ -37,11 +64,15 @@ def cautions(evaluation: Evaluation, of_training: Mapping[str, str]) -> Iterator
     yield from _distance(evaluation)
     for name, said in of_training.items():
         what, _, remedy = said.rpartition(";")
-        zh = _TRAINING_ZH.get(name, name)
+        what, remedy = (what or said).strip(), remedy.strip()
+        zh, remedy_zh = _TRAINING_ZH.get(name, (what, remedy))
+        figures = _FIGURE.findall(what)
+        fits = zh.count("{}") == len(figures)  # else another version said it
+        zh = zh.format(*figures) if fits else what
         yield Warning(
             f"training-{name}",
-            Text(f"While it was trained: {(what or said).strip()}.", f"训练期间：{zh}（{said}）。"),
-            Text(f"{remedy.strip()}.", f"{remedy.strip()}。"),
+            Text(f"While it was trained: {what}.", f"训练期间：{zh}。"),
+            Text(f"{remedy}.", f"{remedy_zh}。"),
         )
 
 

@@ -56,5 +56,5 @@ def figures_of(experiment: Path) -> dict[str, dict[str, float]]:
 
 def _portable(word: str) -> str:
     """Without this machine's own paths; quoted for a shell where it needs that."""
-    word = word.replace(str(REAL_DATA), "../shared/data")
+    word = word.replace(str(REAL_DATA), "../shared/data").replace(f"{ROOT}/", "")
     return f"'{word}'" if set(word) & set("<|> ()&;") else word

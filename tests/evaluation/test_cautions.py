@@ -1,5 +1,7 @@
 """What an evaluation says in words: its line, its warnings, its gaps; in two languages."""
 
+import re
+
 import pytest
 from evaluation_samples import comparison, evaluation, figures, judgement, point
 
@@ -9,6 +11,7 @@ from rlhf.evaluation.looks import Decline, Training
 from rlhf.evaluation.summary import Judgement
 from rlhf.evaluation.wording import MISSING, Text
 from rlhf.runs.plain import plain
+from rlhf.training.degenerate import diagnose
 
 
 def test_the_headline_follows_the_interval() -> None:
@@ -100,7 +103,38 @@ def test_what_training_warned_of_is_split_into_what_and_remedy() -> None:
     assert warning.id == "training-entropy-collapse"
     assert warning.text.en == "While it was trained: entropy fell from 1 to 0.05 nats a token."
     assert warning.remedy.en == "raise kl.coef."
-    assert warning.text.zh.startswith("训练期间：熵大幅下降")
+    assert warning.text.zh == "训练期间：每个词元的熵从 1 降到 0.05 纳特。"
+    assert warning.remedy.zh == "请提高 kl.coef，或降低 stage.learning_rate 或 stage.epochs。"
+
+
+def test_every_warning_of_training_is_said_in_chinese_with_its_figures() -> None:
+    first = {"kl": 0.0, "score": 0.0, "length": 9.0, "end_rate": 1.0, "entropy": 1.5}
+    now = {"kl": 31.25, "score": 1.0, "length": 1.5, "end_rate": 0.02, "entropy": 0.125}
+    shares = (
+        {"distinct_responses": 0.97, "engine_gap": 0.0},
+        {"distinct_responses": 0.25, "engine_gap": 0.07},
+    )
+    said = diagnose(now | shares[1], first | shares[0], kl_budget=25.0)
+    assert len(said) == 6
+    said |= {
+        "no-improvement": "no checkpoint scores above the policy that PPO began from; raise it",
+        "over-budget": "no checkpoint is within kl.budget=25 nats; the nearest was taken; raise kl.coef",
+        "over-limit": "no checkpoint keeps to reward.limit, the nearest is 0.012 above it; raise it",
+    }
+    seen = ["31.2 25", "1.5", "2%", "1.500 0.125", "25% 97%", "7.0%", "", "25", "0.012"]
+    for warning, shown in zip(cautions(evaluation(), said), seen, strict=True):
+        assert (
+            re.findall(r"\d\S*\d%?|\d%?", re.sub("[\u4e00-\u9fff，：=]", " ", warning.text.zh))
+            == shown.split()
+        )
+        for text in (warning.text.zh, warning.remedy.zh):
+            words = re.findall("[A-Za-z_.=]+", text)
+            assert all("." in word or "=" in word or word in ("KL", "sft", "PPO") for word in words), text
+
+
+def test_a_warning_of_another_version_is_shown_as_it_was_said() -> None:
+    (warning,) = cautions(evaluation(), {"entropy-collapse": "entropy fell to 0.05; raise kl.coef"})
+    assert warning.text.zh == "训练期间：entropy fell to 0.05。"
 
 
 def test_says_what_is_missing_and_what_is_not() -> None:

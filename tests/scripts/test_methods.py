@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scripts.measuring import methods as module
-from scripts.measuring.chains import Measured
+from scripts.measuring.chains import ROOT, Measured, chain
 from scripts.measuring.methods import METHODS, hacked_table, improved, methods_table, with_decline
 
 WON = {
@@ -113,3 +113,10 @@ def test_the_tables_by_hand() -> None:
     assert hacked_table([item])[2] == (
         "| one-model-seed-0 | 40 | 128 | -0.200 | +0.500 | yes | 80.0%, at least 75.0% |"
     )
+
+
+def test_what_is_shown_names_no_folder_of_this_machine(tmp_path: Path) -> None:
+    item = chain("refused", [["stage=nothing", f"inputs.policy={ROOT}/runs/demo/sft-1"]], tmp_path)
+    assert item.failed
+    (command,) = item.commands
+    assert command.endswith("stage=nothing inputs.policy=runs/demo/sft-1")
