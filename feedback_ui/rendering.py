@@ -133,8 +133,8 @@ def _bracket_math(state: StateInline, silent: bool) -> bool:
     if opening not in (r"\(", r"\["):
         return False
     closing = r"\)" if opening == r"\(" else r"\]"
-    end = state.src.find(closing, state.pos + 2, state.pos + MAX_FORMULA + 4)
-    if end < 0 or not state.src[state.pos + 2 : end].strip():
+    end = _first(state, closing, state.pos + 2)
+    if not 0 <= end <= state.pos + MAX_FORMULA + 2 or not state.src[state.pos + 2 : end].strip():
         return False
     if not silent:
         token = state.push("math_bracket", "math", 0)
@@ -142,6 +142,15 @@ def _bracket_math(state: StateInline, silent: bool) -> bool:
         token.markup = opening
     state.pos = end + 2
     return True
+
+
+def _first(state: StateInline, closing: str, start: int) -> int:
+    """Where `closing` first stands from `start` on, or -1; looked for once, however many openings ask."""
+    text, begun, found = state.env.get(closing, ("", 0, 0))
+    if text is not state.src or start < begun or -1 < found < start:
+        found = state.src.find(closing, start)
+        state.env[closing] = (state.src, start, found)
+    return found
 
 
 def _make() -> MarkdownIt:
