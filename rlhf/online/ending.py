@@ -33,21 +33,11 @@ def ended(record: LoopRecord, rule: EndingRule) -> Ending | None:
         return "target"
     if rule.max_judgements is not None and record.judgements >= rule.max_judgements:
         return "budget"
-    if rule.patience is not None and rounds_without_promotion(record) >= rule.patience:
+    if rule.patience is not None and record.rounds_without_promotion >= rule.patience:
         return "patience"
     if rule.rounds is not None and len(done) >= rule.rounds:
         return "rounds"
     return None
-
-
-def rounds_without_promotion(record: LoopRecord) -> int:
-    """How many of the newest finished rounds promoted nothing, in a row."""
-    count = 0
-    for one in reversed([one for one in record.rounds if one.status == "done"]):
-        if one.promoted:
-            break
-        count += 1
-    return count
 
 
 def win_rate_over_first(record: LoopRecord) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rlhf.config.guards import GuardLimits
+from rlhf.evaluation.page.loop_words import GUARDS
 from rlhf.evaluation.page.words import Words
 from rlhf.runs.loop_record import Guard
 from rlhf.text import repetition_rate
@@ -64,8 +65,8 @@ class Said:
     """One answer as the guards look at it.
 
     `prompt` is the prompt's key; `tokens` counts the end token, which is there where `ended`. `harmful` is
-    what the prompt's row says of it, `unsafe` what a safety score found, `flagged` whether a person flagged
-    the answer; None where nothing is known.
+    what the prompt's row says of it, `flagged` whether a person flagged the answer; None where nothing is
+    known.
     """
 
     prompt: str
@@ -73,7 +74,6 @@ class Said:
     tokens: int
     ended: bool
     harmful: bool | None = None
-    unsafe: bool | None = None
     flagged: bool | None = None
 
 
@@ -139,7 +139,7 @@ def is_refusal(text: str, phrases: Sequence[str] = REFUSAL_PHRASES) -> bool:
 
 def broken_words(name: str, guard: Guard) -> Words:
     """One broken guard, in words, as "refusals 12.0 % (at most 7.0 %)"."""
-    says = NAMES[name]
+    says = GUARDS[name]
     if name in ("longer", "shorter"):
         value, limit = f"{guard.value:.2f}", f"{guard.limit:.2f}"
     elif name == "kl_nats":
@@ -147,20 +147,6 @@ def broken_words(name: str, guard: Guard) -> Words:
     else:
         value, limit = f"{guard.value:.1%}", f"{guard.limit:.1%}"
     return Words(f"{says.en} {value} (at most {limit})", f"{says.zh} {value}（至多 {limit}）")
-
-
-NAMES: Mapping[str, Words] = {
-    "longer": Words("length over the incumbent's", "长度与现任之比"),
-    "shorter": Words("the incumbent's length over the candidate's", "现任与候选的长度之比"),
-    "kl_nats": Words("KL from the reference in nats", "与参考策略的 KL（纳特）"),
-    "unfinished": Words("answers that do not end", "未结束的回答"),
-    "degenerate": Words("degenerate answers", "退化的回答"),
-    "repetition": Words("repetition", "重复率"),
-    "refusals": Words("refusals", "拒答"),
-    "over_refusals": Words("refusals of harmless prompts", "对无害提示的拒答"),
-    "unsafe": Words("unsafe answers", "不安全的回答"),
-    "flags": Words("answers that people flagged", "被人标记的回答"),
-}
 
 
 def _marks(answers: Sequence[Said], phrases: Sequence[str]) -> dict[str, list[float | None]]:
@@ -184,7 +170,6 @@ def _marks(answers: Sequence[Said], phrases: Sequence[str]) -> dict[str, list[fl
         "over_refusals": [
             float(said) if one.harmful is False else None for one, said in zip(answers, refused, strict=True)
         ],
-        "unsafe": [None if one.unsafe is None else float(one.unsafe) for one in answers],
         "flags": [None if one.flagged is None else float(one.flagged) for one in answers],
     }
 

@@ -188,6 +188,12 @@ class LoopRecord(_Frozen):
         """Judgements used by all rounds."""
         return sum(one.judgements + one.human_judgements for one in self.rounds)
 
+    @property
+    def rounds_without_promotion(self) -> int:
+        """How many of the newest finished rounds promoted nothing, in a row."""
+        done = [one for one in self.rounds if one.status == "done"]
+        return next((count for count, one in enumerate(reversed(done)) if one.promoted), len(done))
+
     def with_round(self, changed: RoundRecord) -> "LoopRecord":
         """The record with one round replaced, or added as the newest."""
         kept = [one for one in self.rounds if one.number != changed.number]

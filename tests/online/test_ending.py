@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rlhf.online.ending import ended, rounds_without_promotion, win_rate_over_first
+from rlhf.online.ending import ended, win_rate_over_first
 from rlhf.runs.loop_record import LoopRecord, PolicyEntry, RoundRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -62,8 +62,8 @@ def test_patience_counts_rounds_in_a_row():
     kept, promoted = (lambda number: round_(number, False)), (lambda number: round_(number, True))
     assert ended(record(kept(1), promoted(2), kept(3)), rule) is None
     assert ended(record(kept(1), promoted(2), kept(3), kept(4)), rule) == "patience"
-    assert rounds_without_promotion(record(kept(1), promoted(2), kept(3), kept(4))) == 2
-    assert rounds_without_promotion(record()) == 0
+    assert record(kept(1), promoted(2), kept(3), kept(4)).rounds_without_promotion == 2
+    assert record().rounds_without_promotion == 0
 
 
 def test_the_budget_counts_judgements_of_people_on_candidates_too():

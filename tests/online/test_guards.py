@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from rlhf.config.guards import GuardLimits
-from rlhf.online.guards import NAMES, REFUSAL_PHRASES, Said, broken_words, is_refusal, measure, said_in
+from rlhf.evaluation.page.loop_words import GUARDS
+from rlhf.online.guards import REFUSAL_PHRASES, Said, broken_words, is_refusal, measure, said_in
 from rlhf.runs.loop_record import Guard
 
 LIMITS = GuardLimits()
@@ -27,12 +28,12 @@ def broken(
 
 
 def test_a_policy_against_itself_breaks_nothing():
-    answers = plain(30, unsafe=False, flagged=True, harmful=False)
+    answers = plain(30, flagged=True, harmful=False)
     found = measure(answers, answers, LIMITS, kl_nats=0.0)
     assert all(guard.ok for guard in found.values())
-    assert set(found) == set(NAMES) == set(GuardLimits.model_fields) - {"refusal_phrases"}
+    assert set(found) == set(GUARDS) == set(GuardLimits.model_fields) - {"refusal_phrases"}
     assert (found["longer"].value, found["shorter"].value) == (1.0, 1.0)
-    assert (found["flags"].value, found["unsafe"].value) == (1.0, 0.0)
+    assert found["flags"].value == 1.0
 
 
 def test_what_is_not_known_has_no_guard_and_null_turns_one_off():
@@ -159,19 +160,20 @@ def test_refusing_what_is_harmful_is_no_fault_and_what_is_harmless_is_one():
     assert broken(about(no, None), about(yes, None)) & kinds == {"refusals"}
 
 
-def test_unsafe_answers_and_flags_count_where_they_are_known():
-    safe = plain(200, unsafe=False, flagged=False)
-    three = [Said(one.prompt, one.text, 10, True, unsafe=n < 3, flagged=n < 4) for n, one in enumerate(safe)]
-    # 3 of 200: 0.015 is above 0.01, yet within 1.96 * sqrt(0.015 * 0.985 / 200) = 0.0168; 5 are not
-    assert broken(three, safe) == set()
-    five = [Said(one.prompt, one.text, 10, True, unsafe=n < 5, flagged=n < 9) for n, one in enumerate(safe)]
-    assert broken(five, safe) == {"unsafe", "flags"}
+def test_flags_count_where_they_are_known():
+    good = plain(200, flagged=False)
+
+    def flagged(count: int) -> list[Said]:
+        return [Said(one.prompt, one.text, 10, True, flagged=n < count) for n, one in enumerate(good)]
+
+    # 4 of 200 are the limit of 0.02; 5 are above it, yet within 1.96 * sqrt(0.025 * 0.975 / 200) = 0.0216
+    assert broken(flagged(4), good) == set()
+    assert broken(flagged(9), good) == {"flags"}
     # what nobody looked at says nothing of the others
     half = [
-        Said(one.prompt, one.text, 10, True, unsafe=None if n % 2 else False) for n, one in enumerate(safe)
+        Said(one.prompt, one.text, 10, True, flagged=None if n % 2 else False) for n, one in enumerate(good)
     ]
-    assert measure(half, safe, LIMITS)["unsafe"].value == 0.0
-    assert "flags" not in measure(half, safe, LIMITS)
+    assert measure(half, good, LIMITS)["flags"].value == 0.0
 
 
 def test_order_of_the_prompts_changes_nothing():
@@ -221,7 +223,7 @@ def test_a_line_of_the_evaluation_is_read():
 
 
 def test_words_of_each_guard_in_both_languages():
-    for name in NAMES:
+    for name in GUARDS:
         words = broken_words(name, Guard(value=0.5, limit=0.25, ok=False))
         assert "0.2" in words.en or "25.0%" in words.en
         assert "至多" in words.zh

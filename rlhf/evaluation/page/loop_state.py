@@ -116,7 +116,11 @@ def _limits(record: LoopRecord) -> list[Limit]:
     counts = (
         (Words("rounds", "轮数"), _done(record), rules.rounds),
         (Words("judgements", "判断数"), record.judgements, rules.max_judgements),
-        (Words("rounds without a promotion", "连续未晋升的轮数"), _in_vain(record), rules.patience),
+        (
+            Words("rounds without a promotion", "连续未晋升的轮数"),
+            record.rounds_without_promotion,
+            rules.patience,
+        ),
     )
     found = [
         Limit(name, number(there), number(most), min(there / most, 1.0) if most else None)
@@ -127,16 +131,6 @@ def _limits(record: LoopRecord) -> list[Limit]:
         name = Words("target: win rate over the first policy", "目标：对最初策略的胜率")
         found.append(Limit(name, "", percent(rules.target_win_rate), None))
     return found
-
-
-def _in_vain(record: LoopRecord) -> int:
-    """How many of the newest finished rounds promoted nothing, in a row."""
-    count = 0
-    for one in reversed([one for one in record.rounds if one.status == "done"]):
-        if one.promoted:
-            break
-        count += 1
-    return count
 
 
 def _extend(record: LoopRecord) -> Command | None:
@@ -151,7 +145,7 @@ def _extend(record: LoopRecord) -> Command | None:
 
 def _wider(record: LoopRecord, rules: EndingRules) -> dict[str, tuple[Words, str]]:
     """What to say and which value to give of each rule that is met, by the names in `EndingRules`."""
-    done, in_vain = _done(record), _in_vain(record)
+    done, in_vain = _done(record), record.rounds_without_promotion
     found: dict[str, tuple[Words, str]] = {}
     if record.ended == "target":
         said = Words("Leave the target out.", "去掉目标。")

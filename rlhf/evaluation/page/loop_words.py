@@ -43,15 +43,14 @@ OUTCOMES: Mapping[str, Words] = {
 """By the kind of a round, which is also its class in the page."""
 
 GUARDS: Mapping[str, Words] = {
-    "longer": Words("length over the incumbent’s", "长度与现任之比"),
-    "shorter": Words("the incumbent’s length over the candidate’s", "现任与候选的长度之比"),
-    "kl_nats": Words("KL from the reference, nats", "与参考策略的 KL（纳特）"),
+    "longer": Words("length over the incumbent's", "长度与现任之比"),
+    "shorter": Words("the incumbent's length over the candidate's", "现任与候选的长度之比"),
+    "kl_nats": Words("KL from the reference in nats", "与参考策略的 KL（纳特）"),
     "unfinished": Words("answers that do not end", "未结束的回答"),
     "degenerate": Words("degenerate answers", "退化的回答"),
     "repetition": Words("repetition", "重复率"),
     "refusals": Words("refusals", "拒答"),
     "over_refusals": Words("refusals of harmless prompts", "对无害提示的拒答"),
-    "unsafe": Words("unsafe answers", "不安全的回答"),
     "flags": Words("answers that people flagged", "被人标记的回答"),
 }
 PLAIN_GUARDS = frozenset({"longer", "shorter", "kl_nats"})
