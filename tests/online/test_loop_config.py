@@ -37,9 +37,11 @@ def test_prompts_of_ones_own_want_a_policy_of_ones_own() -> None:
     validate({**told, "data": {"prompts": "p.jsonl", "demonstrations": "d.jsonl"}})
 
 
-def test_both_may_have_fewer_simulated_raters_than_a_pair_takes() -> None:
-    LoopStage(raters="both", raters_per_item=4)
-    LoopStage(raters="auto", raters_per_item=4)
+def test_simulated_raters_alone_have_to_be_as_many_as_a_pair_takes() -> None:
+    for raters in ("both", "auto"):
+        assert LoopStage(raters=raters, raters_per_item=4).simulated.count == 3
+    with pytest.raises(ValueError, match="raters_per_item=4 asks for more raters"):
+        LoopStage(raters="simulated", raters_per_item=4)
 
 
 def test_the_command_that_goes_on_says_what_differs_and_nothing_else() -> None:
