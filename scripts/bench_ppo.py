@@ -25,11 +25,11 @@ sys.path.insert(0, str(ROOT))
 from scripts.bench.checks import unequal_work  # noqa: E402
 from scripts.bench.contenders import (  # noqa: E402
     BATCH_SIZE,
-    DEFAULTS,
     OURS,
     TRL,
     MachineRates,
     Settings,
+    contenders,
     job_of,
     measure_machine,
     run,
@@ -150,8 +150,9 @@ def speed(bench: Bench) -> dict[str, Any]:
     part: dict[str, Any] = {"workloads": {}, "versions": {}, "failed": False}
     for name in bench.options.workloads:
         workload, folder = bench.workload(name), bench.written(name)
+        whos = contenders(bench.settings)
         episodes = bench.options.episodes or workload.episodes
-        jobs = {who: job_of(who, workload, folder, bench.settings, episodes) for who in (TRL, OURS, DEFAULTS)}
+        jobs = {who: job_of(who, workload, folder, bench.settings, episodes) for who in whos}
         figures: dict[str, list[Figures]] = {who: [] for who in jobs}
         rates: list[MachineRates] = []
         unequal: list[str] = []

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from rlhf.data.encoding import Encoded
+from rlhf.data.rounding import PLACES, TOKENS, rounded
 
-BUCKET_STEP = 16  # tokens by which the longest rows of neighbouring buckets differ at least
+FILLER = 0  # a token; nothing reads what becomes of it
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,12 @@ class Packing:
 
     @cached_property
     def buckets(self) -> tuple[Bucket, ...]:
-        """The sequences by length: attention pads each to the longest of its bucket, and no further."""
+        """The sequences by length, rounded up: attention pads each to its bucket's, and no further."""
         starts = self.ends.tolist()
         order = sorted(range(len(self.lengths)), key=lambda row: -self.lengths[row])
         groups: list[list[int]] = []
         for row in order:
-            if groups and self.lengths[groups[-1][0]] - self.lengths[row] < BUCKET_STEP:
+            if groups and rounded(self.lengths[groups[-1][0]], PLACES) == rounded(self.lengths[row], PLACES):
                 groups[-1].append(row)
             else:
                 groups.append([row])
@@ -67,7 +68,7 @@ class Packing:
         return order_N.to(self.device)
 
     def _bucket(self, sequences: Sequence[tuple[int, int]]) -> Bucket:
-        longest = max(length for _, length in sequences)
+        longest = rounded(max(length for _, length in sequences), PLACES)
         place_L = torch.arange(longest)
         start_b1, length_b1 = torch.tensor(sequences).unsqueeze(2).unbind(1)
         index_bL = start_b1 + torch.minimum(place_L, length_b1 - 1)
@@ -117,9 +118,15 @@ class PackedBatch:
 
 
 def pack(rows: Sequence[Encoded]) -> PackedBatch:
-    """One batch of at least one row, in order, each with a prompt of at least one token."""
+    """One batch of at least one row, in order, each with a prompt of at least one token.
+
+    Behind the rows stands a filler, a sequence of its own and all prompt, so that N is a round number.
+    """
     if not rows:
         raise ValueError("no rows: a batch has at least one")
+    taken = sum(len(row.ids) for row in rows)
+    if missing := rounded(taken, TOKENS) - taken:
+        rows = [*rows, Encoded([FILLER] * missing, missing)]
     lengths = tuple(len(row.ids) for row in rows)
     ids_1N = torch.tensor([[token for row in rows for token in row.ids]], dtype=torch.long)
     positions_1N = torch.cat([torch.arange(length) for length in lengths]).unsqueeze(0)

@@ -1,7 +1,9 @@
 """Log-probabilities of chosen tokens from hidden states, in chunks: no [batch, time, vocabulary] tensor.
 
 A chunk's logits are made again for the backward pass, so that memory holds one chunk of them at a time. On a
-CPU a chunk is small enough for the passes of the softmax to find it in the cache.
+CPU a chunk is small enough for the passes of the softmax to find it in the cache. The forward pass takes some
+tokens and all words at a time, for its sums are over words; the backward pass all tokens and some words, so
+that each part of the weight's gradient is written once.
 """
 
 from typing import Any, NamedTuple
@@ -11,10 +13,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from rlhf.algos.logprobs import token_logprobs
+from rlhf.data.rounding import TOKENS, rounded
 from rlhf.errors import ModelError
 
 CHUNK_LOGITS = {"cpu": 1 << 22, "cuda": 1 << 27}  # logits at once
-LEAST_TOKENS = 64  # in a chunk; fewer make a slow product
+LEAST_ROWS = 64  # in a chunk; fewer make a slow product
 
 
 class HeadOutput(NamedTuple):
@@ -38,14 +41,18 @@ def language_head(
     head = model.get_output_embeddings()
     assert isinstance(head, nn.Linear)
     softcap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    count = len(targets_N)
+    missing = rounded(count, TOKENS) - count
+    hidden_ND = nn.functional.pad(hidden_ND, (0, 0, 0, missing))
+    targets_N = nn.functional.pad(targets_N, (0, missing))
     found = _Head.apply(hidden_ND, head.weight, head.bias, targets_N, temperature, softcap)
     assert isinstance(found, tuple)
-    return HeadOutput(*found)
+    return HeadOutput(*(x_N[:count] for x_N in found))
 
 
-def chunk_tokens(vocabulary: int, device: torch.device) -> int:
-    """How many tokens have their logits at once."""
-    return max(CHUNK_LOGITS.get(device.type, CHUNK_LOGITS["cpu"]) // vocabulary, LEAST_TOKENS)
+def chunk_rows(columns: int, device: torch.device) -> int:
+    """How many tokens have their logits at once, of `columns` words; or words, of so many tokens."""
+    return max(CHUNK_LOGITS.get(device.type, CHUNK_LOGITS["cpu"]) // max(columns, 1), LEAST_ROWS)
 
 
 class _Head(torch.autograd.Function):
@@ -65,7 +72,7 @@ class _Head(torch.autograd.Function):
         device = hidden_ND.device.type
         mixed = torch.is_autocast_enabled(device)
         dtype = torch.get_autocast_dtype(device) if mixed else weight_VD.dtype
-        ctx.options = (temperature, softcap, chunk_tokens(len(weight_VD), hidden_ND.device), hidden_ND.dtype)
+        ctx.options = (temperature, softcap, chunk_rows(len(weight_VD), hidden_ND.device), hidden_ND.dtype)
         hidden_ND, weight_VD = hidden_ND.to(dtype), weight_VD.to(dtype)
         logprobs, entropies, normalizers = list[Tensor](), list[Tensor](), list[Tensor]()
         for hidden, targets in _chunks(ctx, hidden_ND, targets_N):
@@ -90,30 +97,38 @@ class _Head(torch.autograd.Function):
         grad_N, (temperature, softcap, _, hidden_dtype) = grads[0], ctx.options
         wants_hidden, wants_weight, wants_bias = ctx.needs_input_grad[:3]
         accurate = torch.promote_types(weight_VD.dtype, torch.float32)
-        slopes_ND: list[Tensor] = []
-        slope_VD = (
-            torch.zeros(weight_VD.shape, dtype=accurate, device=weight_VD.device) if wants_weight else None
-        )
-        slope_V = torch.zeros(len(weight_VD), dtype=accurate, device=weight_VD.device) if wants_bias else None
-        for hidden, targets, normalizer, grad in _chunks(ctx, hidden_ND, targets_N, normalizer_N, grad_N):
-            scaled_NV, capped_NV = _scaled(ctx, hidden, weight_VD, bias_V)
-            slope_NV = scaled_NV.sub_(normalizer.unsqueeze(-1)).exp_().mul_(-grad.unsqueeze(-1))
-            slope_NV.scatter_add_(-1, targets.unsqueeze(-1), grad.unsqueeze(-1))
-            if capped_NV is not None:  # d (c tanh(x / c)) / dx = 1 - tanh^2
-                slope_NV.mul_(1.0 - (capped_NV / softcap).square())
+
+        def room(wanted: bool, shape: torch.Size) -> Tensor | None:
+            return torch.empty(shape, dtype=accurate, device=weight_VD.device) if wanted else None
+
+        slope_VD, slope_V = room(wants_weight, weight_VD.shape), room(wants_bias, weight_VD.shape[:1])
+        slope_ND = room(wants_hidden, hidden_ND.shape)
+        if slope_ND is not None:
+            slope_ND.zero_()
+        block = chunk_rows(len(hidden_ND), hidden_ND.device)
+        for start in range(0, len(weight_VD), block):
+            part = slice(start, start + block)
+            weight = weight_VD[part]
+            scaled_Nv, capped_Nv = _scaled(ctx, hidden_ND, weight, None if bias_V is None else bias_V[part])
+            slope_Nv = scaled_Nv.sub_(normalizer_N.unsqueeze(-1)).exp_().mul_(-grad_N.unsqueeze(-1))
+            place_N = targets_N - start
+            here_N = (place_N >= 0) & (place_N < len(weight))
+            place_N1 = place_N.clamp(0, len(weight) - 1).unsqueeze(-1)
+            slope_Nv.scatter_add_(-1, place_N1, torch.where(here_N, grad_N, 0.0).unsqueeze(-1))
+            if capped_Nv is not None:  # d (c tanh(x / c)) / dx = 1 - tanh^2
+                slope_Nv.mul_(1.0 - (capped_Nv / softcap).square())
             if temperature != 1.0:
-                slope_NV.div_(temperature)
+                slope_Nv.div_(temperature)
             if slope_V is not None:
-                slope_V += slope_NV.sum(0)
-            slope_NV = slope_NV.to(weight_VD.dtype)
-            if wants_hidden:
-                slopes_ND.append(slope_NV @ weight_VD)
-            if slope_VD is not None:
-                if slope_VD.dtype == slope_NV.dtype:
-                    slope_VD.addmm_(slope_NV.t(), hidden)
-                else:
-                    slope_VD += slope_NV.t() @ hidden
-        slope_ND = torch.cat(slopes_ND).to(hidden_dtype) if wants_hidden else None
+                slope_V[part] = slope_Nv.sum(0)
+            slope_Nv = slope_Nv.to(weight.dtype)
+            if slope_ND is not None:
+                slope_ND += slope_Nv @ weight
+            if slope_VD is not None and slope_VD.dtype == slope_Nv.dtype:
+                torch.mm(slope_Nv.t(), hidden_ND, out=slope_VD[part])
+            elif slope_VD is not None:
+                slope_VD[part] = slope_Nv.t() @ hidden_ND
+        slope_ND = None if slope_ND is None else slope_ND.to(hidden_dtype)
         return slope_ND, slope_VD, slope_V, None, None, None
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rlhf.data.rounding import PLACES, SEQUENCES, rounded
 from rlhf.rollout.base import Request, Rollout, Sampling
 from rlhf.rollout.draw import uniforms
 
@@ -16,7 +17,7 @@ WIDTHS = 64  # a static batch attends to as many places as are in use, rounded u
 class Rows:
     """Up to `count` sequences; a row is live from its prompt to its last token, then free for another.
 
-    A `static` batch keeps to few shapes, so that each can be compiled: it shrinks by halves.
+    A `static` batch keeps to fewer shapes than another, so that each can be compiled: it shrinks by halves.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class Rows:
         self.capacity = longest_prompt + sampling.max_new_tokens - 1  # the last token drawn is not fed again
         self._last_place = self.capacity - 1
         if static:
-            count, self.capacity = 1 << (count - 1).bit_length(), _rounded(self.capacity)
+            count, self.capacity = 1 << (count - 1).bit_length(), _doubled(self.capacity)
         self.count = count
         self._static = static
         self._sampling = sampling
@@ -62,7 +63,7 @@ class Rows:
     def width(self) -> int:
         """Places that hold the longest live sequence with its next token."""
         width = int(self._place[self._live].max()) + 1
-        return min(_rounded(width), self.capacity) if self._static else width
+        return min(_doubled(width) if self._static else rounded(width, PLACES), self.capacity)
 
     @property
     def inputs(self) -> tuple[Tensor, Tensor]:
@@ -122,12 +123,11 @@ class Rows:
 
     def shrink(self) -> Tensor | None:
         """Moves the live rows together and lets the others go; says which they were, None where none goes."""
-        rows = np.flatnonzero(self._live)
-        if self._static:
-            if 2 * len(rows) > self.count:
-                return None
-            half = 1 << max(len(rows) - 1, 0).bit_length()
-            rows = np.concatenate([rows, np.flatnonzero(~self._live)[: half - len(rows)]])
+        live = np.flatnonzero(self._live)
+        wanted = self._least_count(len(live))
+        if wanted == self.count:
+            return None
+        rows = np.concatenate([live, np.flatnonzero(~self._live)[: wanted - len(live)]])
         chosen = torch.from_numpy(rows).to(self._token_B.device)
         self.count = len(rows)
         for name in ("_token_B", "_place_B", "_drawn_B", "_uniforms_BT", "_tokens_BT", "_logprobs_BT"):
@@ -135,6 +135,12 @@ class Rows:
         self._live, self._drawn, self._place = self._live[rows], self._drawn[rows], self._place[rows]
         self._requests = [self._requests[row] for row in rows.tolist()]
         return chosen
+
+    def _least_count(self, live: int) -> int:
+        """Rows to decode with so many live ones: a power of two where there are few, or all is compiled."""
+        if self._static or live < SEQUENCES:
+            return min(1 << max(live - 1, 0).bit_length(), self.count)
+        return min(rounded(live, SEQUENCES), self.count)
 
 
 def prefill_groups(requests: Sequence[Request]) -> list[list[int]]:
@@ -154,6 +160,6 @@ def prefill_groups(requests: Sequence[Request]) -> list[list[int]]:
     return groups
 
 
-def _rounded(width: int) -> int:
+def _doubled(width: int) -> int:
     """The next of 64, 128, 256, ..."""
     return max(WIDTHS, 1 << (width - 1).bit_length())

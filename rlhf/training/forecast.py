@@ -7,7 +7,7 @@ import torch
 
 from rlhf.data.encoding import Encoded
 from rlhf.metrics import duration
-from rlhf.models.head import chunk_tokens
+from rlhf.models.head import chunk_rows
 from rlhf.models.loading import parameter_count
 from rlhf.models.policy_value import TokenOutputs
 from rlhf.rollout.base import Request, Sampling
@@ -48,7 +48,7 @@ def predicted_bytes(ppo: Ppo) -> float:
     tokens = min(ppo.stage.microbatch_tokens, ppo.stage.minibatch_size * longest_tokens(ppo))
     activations = tokens * config.num_hidden_layers * config.hidden_size * 34 * 2.0
     device = ppo.accelerator.device
-    logits = chunk_tokens(config.vocab_size, device) * config.vocab_size * 4.0 * 3
+    logits = chunk_rows(config.vocab_size, device) * config.vocab_size * 4.0 * 3
     learning = 16.0 * trained
     if ppo.decoder is not None:  # sharded, and a whole copy to decode with
         frozen += bytes_of(ppo.decoder)

@@ -15,8 +15,13 @@ from scripts.bench.jobs import Job, Report, write_job
 from scripts.bench.shapes import Workload
 
 ROOT = Path(__file__).resolve().parents[2]
-TRL, OURS, DEFAULTS = "trl", "ours", "ours-defaults"
-SAYS = {TRL: "TRL 1.12.0", OURS: "rlhf, the same settings", DEFAULTS: "rlhf, its defaults"}
+TRL, OURS, AUTO, DEFAULTS = "trl", "ours", "ours-auto", "ours-defaults"
+SAYS = {
+    TRL: "TRL 1.12.0",
+    OURS: "rlhf, the same settings",
+    AUTO: "rlhf, the same but precision=auto",
+    DEFAULTS: "rlhf, its defaults",
+}
 BATCH_SIZE, MINIBATCHES, EPOCHS = 64, 4, 4
 QUIET = {
     "HF_HUB_OFFLINE": "1",
@@ -54,6 +59,11 @@ class MachineRates:
         return Rates(self.bf16 if precision == "bf16" else self.fp32, self.bytes)
 
 
+def contenders(settings: Settings) -> tuple[str, ...]:
+    """Who is measured; ours in the precision of its choice too, where the comparison is in float32."""
+    return (TRL, OURS, AUTO, DEFAULTS) if settings.precision == "fp32" else (TRL, OURS, DEFAULTS)
+
+
 def job_of(contender: str, workload: Workload, folder: Path, settings: Settings, episodes: int) -> Job:
     """The job that measures so many episodes; our defaults set batch, minibatches, epochs and precision."""
     batch_size, minibatches, epochs, precision = BATCH_SIZE, MINIBATCHES, EPOCHS, settings.precision
@@ -62,8 +72,9 @@ def job_of(contender: str, workload: Workload, folder: Path, settings: Settings,
         stage = PpoStage()
         batch_size, epochs, precision = stage.batch_size, stage.epochs, "auto"
         minibatches = stage.batch_size // stage.minibatch_size
-    elif contender == OURS:
-        words = equal_words()
+    else:
+        words = () if contender == TRL else equal_words()
+        precision = "auto" if contender == AUTO else precision
     return Job(
         contender=contender,
         folder=str(folder),

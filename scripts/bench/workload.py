@@ -34,6 +34,7 @@ PROMPTS, PROBES = 2048, 8
 NEVER = 30.0  # nats below the others: never drawn
 REWARD_SCALE = 2.0  # the score is twice (share of favoured tokens - share of others)
 NOISE = 0.1  # of the policy's embeddings: next-token distributions stay near uniform
+CONSTANT_LOGIT = 4.0  # what the constant channel adds to every logit: small, so that bf16 tells logits apart
 _CONSTANT, _MARK, _MEAN = 0, 1, 2  # channels
 
 
@@ -88,6 +89,7 @@ def new_policy(workload: Workload, prompts: list[list[int]], seed: int) -> PreTr
     for layer in _layers(model):
         for matrix in _outputs(layer):
             matrix[_CONSTANT] = 0.0
+    model.get_parameter("model.norm.weight")[_CONSTANT] = CONSTANT_LOGIT / shape.hidden
     final_ND = _last_states(model, prompts)
     per_unit = final_ND[:, _CONSTANT].mean().item()  # nats that a unit of the constant channel makes
     for token in (PAD, UNKNOWN):

@@ -20,7 +20,7 @@ from transformers import (
 
 from rlhf.data.collation import collate
 from rlhf.data.encoding import Encoded
-from rlhf.data.packing import pack, plan_packs
+from rlhf.data.packing import Packing, pack, plan_packs
 from rlhf.errors import ModelError
 from rlhf.models import attention
 from rlhf.models.attention import attend, packs, use_own_attention
@@ -64,6 +64,10 @@ def model_of(config: Any, *, own: bool) -> PreTrainedModel:
         use_own_attention(model)
         assert model.config._attn_implementation == attention.NAME
     return model
+
+
+def packing_of(*lengths: int) -> Packing:
+    return Packing(lengths, torch.device("cpu"))
 
 
 def figures(model: PreTrainedModel, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
@@ -132,7 +136,7 @@ def test_softmax_by_hand() -> None:
     query = torch.tensor([1.0, 2.0, 5.0]).view(1, 1, 3, 1)
     key = torch.tensor([0.0, 1.0, 3.0]).view(1, 1, 3, 1)
     value = torch.tensor([10.0, 20.0, 7.0]).view(1, 1, 3, 1)
-    packing = pack([Encoded([1, 1], 1), Encoded([1], 1)]).packing
+    packing = packing_of(2, 1)
     found, _ = attend(torch.nn.Module(), query, key, value, None, scaling=0.5, packing=packing)
     e = torch.tensor(1.0).exp()  # the second query: 0.5 * 2 * (0, 1)
     assert found.flatten().tolist() == pytest.approx([10.0, ((10 + 20 * e) / (1 + e)).item(), 7.0])
@@ -193,7 +197,7 @@ def test_long_sequences_and_dropout_go_to_sdpa(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("option", ["softcap", "position_bias", "s_aux"])
 def test_what_packed_attention_does_not_know_is_refused(option: str) -> None:
-    packing = pack([Encoded([1, 1], 1), Encoded([1], 1)]).packing
+    packing = packing_of(2, 1)
     query, key, value = (heads(2, 3, seed)[:1] for seed in range(3))
     with pytest.raises(ModelError, match="Module: packed attention has no softcap, position bias or sinks"):
         attend(torch.nn.Module(), query, key, value, None, packing=packing, **{option: 1.0})
@@ -203,7 +207,7 @@ def test_what_packed_attention_does_not_know_is_refused(option: str) -> None:
 def test_under_autocast_all_is_multiplied_in_its_precision(packed: bool) -> None:
     """Rotated queries and keys come in float32 beside values in bfloat16."""
     query, key, value = (heads(2, 3, seed)[:1] for seed in range(3))
-    packing = pack([Encoded([1, 1, 1], 1)]).packing if packed else None
+    packing = packing_of(3) if packed else None
     exact, _ = attend(torch.nn.Module(), query, key, value, None, packing=packing)
     with torch.autocast("cpu", torch.bfloat16):
         found, _ = attend(torch.nn.Module(), query, key, value.bfloat16(), None, packing=packing)
@@ -212,17 +216,27 @@ def test_under_autocast_all_is_multiplied_in_its_precision(packed: bool) -> None
 
 
 def test_buckets_hold_every_token_once() -> None:
-    batch = pack([Encoded(list(range(length)), 1) for length in (40, 3, 25, 39, 4)])
-    assert [(bucket.rows, bucket.length) for bucket in batch.packing.buckets] == [(3, 40), (2, 4)]
-    assert sorted(batch.packing.order_N.tolist()) == [
-        *range(40), *range(40, 79), *range(80, 105), *range(120, 124), *range(124, 127)
+    packing = packing_of(40, 3, 35, 39, 4)
+    assert [(bucket.rows, bucket.length) for bucket in packing.buckets] == [(3, 48), (2, 16)]
+    assert sorted(packing.order_N.tolist()) == [
+        *range(40), *range(48, 87), *range(96, 131), *range(144, 148), *range(160, 163)
     ]  # fmt: skip
-    assert [len(bucket.padding_P) for bucket in batch.packing.buckets] == [1 + 15, 1]
+    assert [len(bucket.padding_P) for bucket in packing.buckets] == [8 + 9 + 13, 12 + 13]
 
 
-def test_neighbouring_buckets_differ_by_a_step() -> None:
-    batch = pack([Encoded(list(range(length)), 1) for length in (40, 25, 24)])
-    assert [(bucket.rows, bucket.length) for bucket in batch.packing.buckets] == [(2, 40), (1, 24)]
+def test_the_shapes_of_products_are_few() -> None:
+    """Lengths are rounded up by 16 in attention, and the tokens of a pack by 32."""
+    packing = packing_of(40, 33, 32, 17, 16)
+    assert [(bucket.rows, bucket.length) for bucket in packing.buckets] == [(2, 48), (2, 32), (1, 16)]
+    batches = [pack([Encoded([1] * length, 1), Encoded([1], 1)]) for length in range(1, 96)]
+    sizes = {batch.ids_1N.shape[1] for batch in batches}
+    assert sizes == {32, 64, 96}
+
+
+def test_the_filler_of_a_pack_is_nobodys() -> None:
+    batch = pack([Encoded([5, 6, 7], 1), Encoded([8, 9], 1)])
+    assert (batch.ids_1N.shape, batch.packing.lengths) == ((1, 32), (3, 2, 27))
+    assert batch.targets_N.tolist() == [6, 7, 9]
 
 
 def test_no_rows_are_no_batch() -> None:

@@ -19,7 +19,7 @@ from transformers import (
 
 from rlhf.errors import ModelError
 from rlhf.models import head as head_module
-from rlhf.models.head import check_head, chunk_tokens, language_head
+from rlhf.models.head import check_head, chunk_rows, language_head
 from rlhf.models.policy_value import decoder_of
 
 GEMMA = Gemma2Config(**SMALL, **LLAMA_LIKE, head_dim=8, final_logit_softcapping=1.5)
@@ -37,7 +37,7 @@ TEMPERATURE = 0.7
 def test_chunks_equal_whole_logits_in_values_and_gradients(
     name: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(head_module, "chunk_tokens", lambda *_: chunk)
+    monkeypatch.setattr(head_module, "chunk_rows", lambda *_: chunk)
     model = language_model(SUPPORTED[name]).double()
     scramble_bias(model)
     generator = torch.Generator().manual_seed(1)
@@ -73,7 +73,7 @@ def test_gradients_of_many_chunks_add_up_in_float32(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """400 tokens, one a chunk: a sum in bfloat16 stands still where it is 256 times its next term."""
-    monkeypatch.setattr(head_module, "chunk_tokens", lambda *_: 1)
+    monkeypatch.setattr(head_module, "chunk_rows", lambda *_: 1)
     found: dict[torch.dtype, Tensor] = {}
     for dtype in (torch.float64, torch.bfloat16):
         model = Given(3, dtype)
@@ -91,7 +91,7 @@ def test_gradients_of_many_chunks_add_up_in_float32(
 )
 def test_a_chunk_holds_so_many_logits(vocabulary: int, device: str, tokens: int) -> None:
     """2^22 on a CPU, which its cache can hold, 2^27 on a GPU; never fewer than 64 tokens."""
-    assert chunk_tokens(vocabulary, torch.device(device)) == tokens
+    assert chunk_rows(vocabulary, torch.device(device)) == tokens
 
 
 class Given(torch.nn.Module):

@@ -398,6 +398,9 @@ def test_the_environment_is_made_once_and_anew_where_it_was_interrupted(
     assert len(calls) == 2
 
 
+LAPS = {"trl": 4.0, "ours": 1.0, "ours-auto": 0.5, "ours-defaults": 1.0}
+
+
 def fake_run(laps: dict[str, float]) -> Callable[[Job, Settings], Report]:
     def run(told: Job, _settings: Settings) -> Report:
         rows = [(4, n % 15 + 1) for n in range(told.batch_size)]  # mean 8 or nearly
@@ -411,7 +414,7 @@ def fake_run(laps: dict[str, float]) -> Callable[[Job, Settings], Report]:
 
 @pytest.fixture
 def faked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    monkeypatch.setattr(bench_ppo, "run", fake_run({"trl": 4.0, "ours": 1.0, "ours-defaults": 1.0}))
+    monkeypatch.setattr(bench_ppo, "run", fake_run(LAPS))
     monkeypatch.setattr(bench_ppo, "measure_machine", lambda _: MachineRates(1e12, 4e12, 5e10))
     monkeypatch.setattr(bench_ppo, "write_workload_apart", lambda *_: None)
     return ["--trl-python", "python", "--cache", str(tmp_path / "cache"), "--tiny", "--out", str(tmp_path)]
@@ -426,6 +429,7 @@ def test_what_was_measured_is_printed_and_written_down(
     record = json.loads((tmp_path / "bench.json").read_text())
     summary = {row["contender"]: row for row in record["speed"]["workloads"]["S"]["summary"]}
     assert summary["ours"]["speed_ratio"] == {"median": 4.0, "low": 4.0, "high": 4.0}
+    assert summary["ours-auto"]["speed_ratio"]["median"] == 8.0
     assert summary["ours-defaults"]["speed_ratio"]["median"] == 8.0  # batches of 128
     assert "| rlhf, the same settings | 64 (64 to 64) | 4 (4 to 4) |" in capsys.readouterr().out
     assert "1e+03" not in into.read_text()
@@ -443,7 +447,7 @@ def test_what_was_measured_is_printed_and_written_down(
 
 
 def test_unequal_work_is_said_and_fails(faked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    fair = fake_run({"trl": 4.0, "ours": 1.0, "ours-defaults": 1.0})
+    fair = fake_run(LAPS)
 
     def unfair(told: Job, settings: Settings) -> Report:
         made = fair(told, settings)
