@@ -8,12 +8,17 @@ not better is not promoted.
     improving  PPO against it
     judging    the candidate against the incumbent, blind; promoted, or kept back with the reason
 
+With `stage.mode=streaming` a round takes its judgements in small steps, each of which goes through all of
+these but the last (`stages/loop_streaming.py`).
+
 Every step is written to `loop.json` when it is done. The same command goes on after anything: what a step
 asks of other stages, or of the feedback store, is known again when it is asked again.
 """
 
 from collections.abc import Callable
 
+from feedback_ui.service.access import OPERATOR
+from feedback_ui.service.campaigns import set_status
 from rlhf.config import Config
 from rlhf.online.rounds import changes, ending, guidelines_text, logged, next_round, rules_of, said_changes
 from rlhf.online.table import print_rounds
@@ -24,6 +29,15 @@ from stages.loop_learning import improve, learn
 from stages.loop_opening import first_policy, label_or_raise, opened
 from stages.loop_sampling import sample, select, wait
 from stages.loop_setup import Loop, loop_stage, now
+from stages.loop_streaming import (
+    begun_by,
+    improve_step,
+    learn_step,
+    reopen,
+    sample_step,
+    select_step,
+    wait_step,
+)
 
 Step = Callable[[Loop, RoundRecord], RoundRecord | None]
 STEPS: dict[str, Step] = {
@@ -35,6 +49,15 @@ STEPS: dict[str, Step] = {
     "judging": judge,
 }
 """What is done at each status. A step returns the round at its next status, or None: it waits for people."""
+STREAMING: dict[str, Step] = {
+    "sampling": sample_step,
+    "selecting": select_step,
+    "waiting": wait_step,
+    "learning": learn_step,
+    "improving": improve_step,
+    "judging": judge,
+}
+"""The same in a stream; after "improving" the next small step begins, until the round has its judgements."""
 
 
 def run(cfg: Config) -> Manifest | None:
@@ -58,13 +81,14 @@ def run(cfg: Config) -> Manifest | None:
 
 def go_on(loop: Loop) -> bool:
     """Round after round until a rule ends the loop; False where it waits, or was only to roll back."""
+    steps = STREAMING if loop.is_stream else STEPS
     while (reason := ending(loop.record, loop.stage)) is None:
         if loop.stage.rollback is not None:
             loop.say("the same command without stage.rollback goes on from here")
             return False
         round_ = unfinished(loop.record) or begin(loop)
         while round_.status != "done":
-            done = STEPS[round_.status](loop, round_)
+            done = steps[round_.status](loop, round_)
             if done is None:
                 return False
             round_ = done
@@ -75,7 +99,9 @@ def go_on(loop: Loop) -> bool:
 def begin(loop: Loop) -> RoundRecord:
     """The next round, by the configuration as it is now; what was changed since the last one is noted."""
     number = len(loop.record.rounds) + 1
-    campaign = f"{loop.cfg.name} round {number} ({loop.name})"
+    campaign = loop.campaign(number)
+    if loop.is_stream:
+        reopen(loop, campaign)
     guidelines = guidelines_text(loop.stage.guidelines)
     round_ = next_round(loop.record, loop.stage, campaign=campaign, guidelines=guidelines, now=now())
     found = changes(loop.record, loop.stage, round_)
@@ -104,11 +130,13 @@ def roll_back(loop: Loop, label: str) -> None:
         return
     loop.note("rollback", {"from": before, "to": label, "entry": len(loop.record.log)})
     record = logged(loop.record, now(), f"rolled back from {before} to {label}")
-    record = record.model_copy(update={"incumbent": entry, "ended": None})
+    newest = entry if record.newest else None  # where a stream goes on from
+    record = record.model_copy(update={"incumbent": entry, "newest": newest, "ended": None})
     round_ = unfinished(record)
     if round_ is not None:  # what it was measured by so far, it was against another
         runs = {stage: run for stage, run in round_.runs.items() if stage != "eval"}
-        record = record.with_round(round_.model_copy(update={"incumbent": label, "runs": runs}))
+        round_ = round_.model_copy(update={"incumbent": label, "runs": runs})
+        record = record.with_round(begun_by(round_, entry))
     loop.save(record)
     loop.say(f"{label} ({entry.run}) is the incumbent again, after {before}")
 
@@ -116,6 +144,8 @@ def roll_back(loop: Loop, label: str) -> None:
 def finish(loop: Loop, reason: Ending) -> None:
     """Writes down which rule ended the loop, and the manifest."""
     rounds = loop.record.rounds
+    if loop.is_stream and rounds:  # nothing more is learnt from what it asks
+        set_status(loop.db, OPERATOR, loop.campaign(len(rounds)), "closed")
     if loop.record.ended is None:
         loop.note("end", {"reason": reason, "after_round": len(rounds)})
         record = loop.record.model_copy(update={"ended": reason})
@@ -126,6 +156,7 @@ def finish(loop: Loop, reason: Ending) -> None:
             "rounds": len(rounds),
             "promoted": sum(bool(one.promoted) for one in rounds),
             "judgements": loop.record.judgements,
+            **({"steps": len(loop.record.steps)} if loop.is_stream else {}),
             "incumbent": loop.record.incumbent.label,
             "ended": reason,
         },

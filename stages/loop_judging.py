@@ -22,7 +22,8 @@ from rlhf.online.rounds import guidelines_text, logged
 from rlhf.runs.loop_record import LoopRecord, RoundRecord
 from stages.loop_scores import is_embedded
 from stages.loop_setup import Loop, name_of, now, read_judged, read_lines
-from stages.loop_waiting import judged, raters_of
+from stages.loop_streaming import said_so_far
+from stages.loop_waiting import Asked, judged, raters_of
 
 SHOWN = 8
 ASKED, ANSWERED = "judging.json", "judging_judgements.jsonl"
@@ -91,6 +92,11 @@ def conclude(loop: Loop, round_: RoundRecord, rows: Sequence[Row], people: Peopl
         record = record.model_copy(update={"incumbent": candidate, "policies": policies})
     verb = "promoted" if done.promoted else "not promoted"
     record = logged(record, now(), f"{candidate.label} {verb}: {done.why}")
+    if loop.is_stream and is_thrown_away(done):
+        record = logged(record, now(), f"goes on from {record.incumbent.label}, without {candidate.label}")
+        record = record.model_copy(update={"newest": record.incumbent})
+    elif loop.is_stream and done.promoted:  # also where a rollback had it go on from another meanwhile
+        record = record.model_copy(update={"newest": candidate})
     samples = shown(record.samples, rows, done, candidate.label, SHOWN)
     record = record.model_copy(update={"samples": samples, "strengths": strengths(loop, record)})
     act = "promote" if done.promoted else "keep"
@@ -98,6 +104,15 @@ def conclude(loop: Loop, round_: RoundRecord, rows: Sequence[Row], people: Peopl
     loop.save(record)
     loop.say(f"round {done.number}: {candidate.label} ({candidate.run}) {verb}: {done.why}")
     return done
+
+
+def is_thrown_away(done: RoundRecord) -> bool:
+    """Whether a stream goes back to the incumbent: its policy is surely worse, or breaks a guard.
+
+    One that is only not surely better yet goes on.
+    """
+    worse = done.win_high is not None and done.win_high < 0.5
+    return not done.promoted and (worse or any(not guard.ok for guard in done.guards.values()))
 
 
 def decision_on(
@@ -142,7 +157,7 @@ def ask_people(loop: Loop, round_: RoundRecord, rows: Sequence[Row]) -> tuple[Ro
             round_number=round_.number,
             purpose="judging",
         )
-        waited = judged(loop, round_, asked["campaign"], pairs)
+        waited = judged(loop, round_, Asked(asked["campaign"], pairs))
         if waited is None:
             return None
         round_ = waited
@@ -179,13 +194,19 @@ def asked_of_people(loop: Loop, round_: RoundRecord, rows: Sequence[Row]) -> Map
     asked: dict[str, Any] = {
         "incumbent": round_.incumbent,
         "times": times,
-        "campaign": f"{round_.campaign} judging{again}",
+        "campaign": f"{judging_name(round_)}{again}",
         "snapshot": f"judging_snapshot{again.replace(' ', '_')}",
         "pairs": [pair.row() for pair in pairs],
         "ties": ties,
     }
     loop.run.write_json(f"round-{round_.number}/{ASKED}", asked)
     return asked
+
+
+def judging_name(round_: RoundRecord) -> str:
+    """The campaign in which people judge a candidate; a stream's own is the same for all rounds."""
+    number = f" {round_.number}" if round_.steps else ""
+    return f"{round_.campaign} judging{number}"
 
 
 def judge_of(loop: Loop, round_: RoundRecord) -> str:
@@ -227,6 +248,8 @@ def flagged(said: Said, label: str, people: People | None) -> Said:
 def strengths(loop: Loop, record: LoopRecord) -> dict[str, tuple[float, float, float]]:
     """Of all policies on all that raters and judges said, by Bradley and Terry: nats, with 95 % intervals."""
     rows = [one for round_ in record.rounds if round_.status == "done" for one in comparisons(loop, round_)]
+    if loop.is_stream:
+        rows += [compared for one in said_so_far(loop) if (compared := one.comparison)]
     found = bradley_terry(rows, seed=0).strengths if rows else {}
     return {label: (own.estimate, own.low, own.high) for label, own in sorted(found.items())}
 

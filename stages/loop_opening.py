@@ -123,9 +123,11 @@ def _enter(cfg: Config, first: Artifact) -> tuple[Run, Run | None]:
 
 
 def identity_of(cfg: Config, first: Artifact, extends: str = "") -> str:
-    """Which loop it is, by seed, model, data and the first policy's weights; all else may change."""
+    """Which loop it is, by seed, model, data, mode and the first policy's weights; all else may change."""
     config = cfg.model_dump(mode="json")
     decides = {name: config[name] for name in ("seed", "model", "data", "world")}
+    if loop_stage(cfg).mode == "streaming":  # one in rounds is what it was before there were streams
+        decides["mode"] = "streaming"
     return identity(decides | {"first": _fingerprint(first), "extends": extends})
 
 
@@ -149,7 +151,11 @@ def _new(cfg: Config, first: Artifact) -> LoopRecord:
     run = name_of(first.manifest) if first.manifest and first.manifest.experiment == cfg.name else first.path
     entry = PolicyEntry(label="sft", run=run, fingerprint=_fingerprint(first))
     rules = rules_of(loop_stage(cfg))
-    record = LoopRecord(experiment=cfg.name, incumbent=entry, policies=[entry], rules=rules)
+    mode = loop_stage(cfg).mode
+    newest = entry if mode == "streaming" else None
+    record = LoopRecord(
+        experiment=cfg.name, mode=mode, incumbent=entry, policies=[entry], newest=newest, rules=rules
+    )
     return logged(record, now(), "began")
 
 

@@ -12,7 +12,7 @@ from rlhf.online.selection import Candidate
 from rlhf.records import Prompt
 from rlhf.rewards import Scored
 from rlhf.rewards.ensemble import member_folders
-from rlhf.runs.loop_record import RoundRecord
+from rlhf.runs.loop_record import PolicyEntry
 from stages.datasets import gold_weights
 from stages.judges import model_reward
 from stages.loop_setup import Loop
@@ -47,25 +47,32 @@ def worth_of(loop: Loop, pairs: Sequence[Pair]) -> Worth:
     return {(prompt.key, text): score for (prompt, text), score in zip(texts, scores, strict=True)}
 
 
-def candidates(loop: Loop, round_: RoundRecord, pairs: Sequence[Pair]) -> list[Candidate]:
-    """The pairs with what the round's strategy reads of them, by the reward models of the round before.
+def candidates(
+    loop: Loop, pairs: Sequence[Pair], strategy: str, *, reward_model: str | None, policy: PolicyEntry
+) -> list[Candidate]:
+    """The pairs with what a strategy reads of them, by the newest reward models before them.
+
+    Args:
+        reward_model: the run that holds these; None where there are none, and chance chooses.
+        policy: the one that is sampled from, by whose hidden states pairs are spread out.
 
     Raises:
-        InputError: the strategy compares several reward models, and that round made one.
+        InputError: the strategy compares several reward models, and that run made one.
     """
     plain = [Candidate(pair.key, pair.prompt.key) for pair in pairs]
-    if round_.strategy == "random" or not pairs:
+    if strategy == "random" or not pairs:
         return plain
-    run = loop.folder(loop.record.rounds[round_.number - 2].runs["rm"])
+    assert reward_model is not None
+    run = loop.folder(reward_model)
     folders = member_folders(str(run), str(run / "model"))
-    if len(folders) < 2 and round_.strategy != "uncertainty":
+    if len(folders) < 2 and strategy != "uncertainty":
         raise InputError(
-            f"stage.strategy={round_.strategy} compares several reward models, and {run} holds one; take "
+            f"stage.strategy={strategy} compares several reward models, and {run} holds one; take "
             "stage.strategy=uncertainty for a round, with stage.rm.ensemble=4 for those that follow"
         )
     texts = [(pair.prompt, side.text) for pair in pairs for side in (pair.first, pair.second)]
     scores_KN = [_scores(loop, folder, texts) for folder in folders]
-    places = _places(loop, round_, pairs) if round_.strategy == "information" else [()] * len(pairs)
+    places = _places(loop, policy, pairs) if strategy == "information" else [()] * len(pairs)
     return [
         Candidate(
             one.key,
@@ -77,12 +84,10 @@ def candidates(loop: Loop, round_: RoundRecord, pairs: Sequence[Pair]) -> list[C
     ]
 
 
-def _places(loop: Loop, round_: RoundRecord, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
-    """The mean of both answers' embeddings, by the policy that the round samples from."""
-    run = loop.policy(round_.incumbent).run
-    speaker = load_speaker(
-        loop.cfg, experiment_of(loop.cfg).resolve("policy", run, stage="loop"), loop.machine
-    )
+def _places(loop: Loop, policy: PolicyEntry, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
+    """The mean of both answers' embeddings, by the policy that is sampled from."""
+    artifact = experiment_of(loop.cfg).resolve("policy", policy.run, stage="loop")
+    speaker = load_speaker(loop.cfg, artifact, loop.machine)
     encoder = speaker.encoder
     rows = [encoder.encode(pair.prompt, side.text) for pair in pairs for side in (pair.first, pair.second)]
     found_ND = embeddings(speaker.model, rows, encoder.pad_id)

@@ -20,7 +20,7 @@ from rlhf.online.merging import Labelled
 from rlhf.online.pairs import Pair, pair_of
 from rlhf.online.rounds import operator
 from rlhf.runs import Artifact, Manifest, Run
-from rlhf.runs.loop_record import LOOP_RECORD, LoopRecord, PolicyEntry, RoundRecord
+from rlhf.runs.loop_record import LOOP_RECORD, LoopRecord, PolicyEntry, RoundRecord, StepRecord
 from rlhf.training.machine import Machine, Stop
 from rlhf.training.seeds import sub_seed
 from stages.console import console, say
@@ -60,6 +60,16 @@ class Loop:
         log = JoinedLog(self.run.metrics_path)
         return Session(self.cfg, self.run, {"policy": self.first}, self.machine, log)
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether judgements are learnt from while they come."""
+        return self.record.mode == "streaming"
+
+    def campaign(self, round_number: int) -> str:
+        """The campaign that asks about pairs: a round's own, or the one of the whole stream."""
+        what = "stream" if self.is_stream else f"round {round_number}"
+        return f"{self.cfg.name} {what} ({self.name})"
+
     def say(self, text: str) -> None:
         """A line on the console."""
         say("loop", text)
@@ -94,7 +104,8 @@ class Loop:
         **inputs: str | None,
     ) -> Manifest:
         """Has another stage make, finish or report its run in this experiment."""
-        console.rule(f"[bold]round {round_.number}[/bold] · {TITLES[stage.kind]}", align="left")
+        step = f", step {round_.step.number}" if round_.steps else ""
+        console.rule(f"[bold]round {round_.number}{step}[/bold] · {TITLES[stage.kind]}", align="left")
         cfg = self.cfg.model_copy(
             update={
                 "stage": stage,
@@ -126,8 +137,22 @@ class Loop:
         """A file of a round, a line of JSON a row."""
         return self.run.write_jsonl(f"round-{round_.number}/{name}", rows)
 
-    def pairs(self, round_: RoundRecord, name: str = "items.jsonl") -> list[Pair]:
-        """The pairs that a round asks about."""
+    def pairs(self, round_: RoundRecord) -> list[Pair]:
+        """The pairs that a round asks about; of a stream those that its steps put before raters."""
+        if not round_.steps:
+            return self._read_pairs(round_, "items.jsonl")
+        return [pair for step in round_.steps for pair in self.pairs_of(round_, step)]
+
+    def pairs_of(self, round_: RoundRecord, step: StepRecord) -> list[Pair]:
+        """The pairs of one step; none where it has not chosen any yet."""
+        name = self.of_step(step, "items.jsonl")
+        return self._read_pairs(round_, name) if self.path(round_.number, name).is_file() else []
+
+    def of_step(self, step: StepRecord, name: str) -> str:
+        """The name of a step's file or folder among those of its round."""
+        return f"step-{step.number}/{name}"
+
+    def _read_pairs(self, round_: RoundRecord, name: str) -> list[Pair]:
         return [pair_of(row) for row in read_lines(self.path(round_.number, name))]
 
     def labelled(self, round_: RoundRecord) -> Labelled:

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
 from rlhf.errors import ConfigError
 from rlhf.metrics import Progress
 from rlhf.online.ai_rater import judge_with
-from rlhf.online.campaigns import waiting
+from rlhf.online.campaigns import waiting, waiting_after
 from rlhf.online.pairs import Pair
 from rlhf.online.raters import judge, simulated_raters
 from rlhf.runs.loop_record import RoundRecord, Waiting
@@ -21,8 +22,21 @@ SAVE_S = 15.0
 Raters = Literal["simulated", "people", "both"]
 
 
-def judged(loop: Loop, round_: RoundRecord, campaign: str, pairs: Sequence[Pair]) -> RoundRecord | None:
-    """The round with what is there once the campaign's judgements are, or the time is over.
+@dataclass(frozen=True)
+class Asked:
+    """What is waited for: all that a campaign asks, or so many judgements after one, by its number.
+
+    `pairs` are those that simulated raters may be given.
+    """
+
+    campaign: str
+    pairs: Sequence[Pair]
+    after: int | None = None
+    needed: int = 0
+
+
+def judged(loop: Loop, round_: RoundRecord, asked: Asked) -> RoundRecord | None:
+    """The round with what is there once the judgements are, or the time is over.
 
     None where they are not and `stage.wait=false`: it is said what is missing, and what goes on.
 
@@ -31,15 +45,15 @@ def judged(loop: Loop, round_: RoundRecord, campaign: str, pairs: Sequence[Pair]
     """
     since = round_.waiting.since if round_.waiting and round_.waiting.since else now()
     with loop.stop.listening():
-        have_programs_judge(loop, campaign, pairs)
-        found = _look(loop, campaign, since)
+        have_programs_judge(loop, asked)
+        found = _look(loop, asked, since)
         round_ = loop.save_round(round_, waiting=found)
         if found.judgements >= found.needed or _is_over(loop, found):
             return round_
         if not loop.stage.wait:
-            _say_what_is_missing(loop, campaign, found)
+            _say_what_is_missing(loop, asked.campaign, found)
             return None
-        return _wait(loop, round_, campaign, pairs)
+        return _wait(loop, round_, asked)
 
 
 def raters_of(loop: Loop, pairs: Sequence[Pair]) -> Raters:
@@ -62,50 +76,54 @@ def raters_of(loop: Loop, pairs: Sequence[Pair]) -> Raters:
     return "simulated"
 
 
-def have_programs_judge(loop: Loop, campaign: str, pairs: Sequence[Pair]) -> None:
-    """The raters that are no people judge whatever they are given.
+def have_programs_judge(loop: Loop, asked: Asked) -> None:
+    """The raters that are no people judge what they are given: the simulated ones as much as is waited for.
 
     Raises:
         KeyboardInterrupt: a stop was asked for; what was judged is kept.
     """
-    if raters_of(loop, pairs) != "people":
-        simulate(loop, campaign, pairs)
+    if raters_of(loop, asked.pairs) != "people":
+        simulate(loop, asked)
     ai_rater = loop.stage.ai_rater
     if ai_rater.url is not None:
         record = loop.run.path / "ai_verdicts.jsonl"
-        for _ in judge_with(loop.db, campaign, ai_rater, record, stopped=lambda: loop.stop.reason):
+        for _ in judge_with(loop.db, asked.campaign, ai_rater, record, stopped=lambda: loop.stop.reason):
             pass
     _stop_if_asked(loop)
 
 
-def simulate(loop: Loop, campaign: str, pairs: Sequence[Pair]) -> None:
-    """Has the simulated raters judge until a stop is asked for or nothing is left for them."""
+def simulate(loop: Loop, asked: Asked) -> None:
+    """Has the simulated raters judge until enough is there, a stop is asked for, or nothing is left."""
     told = loop.stage.simulated
     raters = simulated_raters(
         loop.db, count=told.count, seed=loop.cfg.seed, skill=told.skill, length_bias=told.length_bias
     )
-    found = waiting(loop.db, campaign)
+    found = _look(loop, asked, None)
     if found.judgements < found.needed:
-        worth = worth_of(loop, pairs)
+        worth = worth_of(loop, asked.pairs)
         with Progress("simulated raters", found.needed, start=found.judgements) as progress:
             count = found.judgements
-            for one in judge(loop.db, campaign, raters, worth, stopped=lambda: loop.stop.reason):
+
+            def stopped() -> bool:
+                return loop.stop.reason is not None or count >= found.needed
+
+            for one in judge(loop.db, asked.campaign, raters, worth, stopped=stopped):
                 count += one
                 progress.update(count)
 
 
-def _wait(loop: Loop, round_: RoundRecord, campaign: str, pairs: Sequence[Pair]) -> RoundRecord:
+def _wait(loop: Loop, round_: RoundRecord, asked: Asked) -> RoundRecord:
     found = round_.waiting
     assert found is not None
     assert found.since is not None
     since, saved = found.since, time.monotonic()
     loop.say(f"waits for judgements; the page: {page_command(loop)}")
-    with Progress(f"judgements of {campaign}", found.needed, start=found.judgements) as progress:
+    with Progress(f"judgements of {asked.campaign}", found.needed, start=found.judgements) as progress:
         while found.judgements < found.needed and not _is_over(loop, found):
             _stop_if_asked(loop)
             time.sleep(POLL_S)
-            have_programs_judge(loop, campaign, pairs)
-            found = _look(loop, campaign, since)
+            have_programs_judge(loop, asked)
+            found = _look(loop, asked, since)
             progress.update(found.judgements, _figures(found))
             if time.monotonic() - saved >= SAVE_S:
                 round_, saved = loop.save_round(round_, waiting=found), time.monotonic()
@@ -117,8 +135,11 @@ def page_command(loop: Loop) -> str:
     return f"python -m feedback_ui serve --db {loop.place}"
 
 
-def _look(loop: Loop, campaign: str, since: object) -> Waiting:
-    return waiting(loop.db, campaign).model_copy(update={"since": since})
+def _look(loop: Loop, asked: Asked, since: object) -> Waiting:
+    found = waiting(loop.db, asked.campaign)
+    if asked.after is not None:
+        found = waiting_after(loop.db, found, asked.campaign, asked.after, asked.needed)
+    return found.model_copy(update={"since": since})
 
 
 def _is_over(loop: Loop, found: Waiting) -> bool:

@@ -110,8 +110,14 @@ def subjects(session: Session, campaign_id: UUID) -> dict[UUID, Subject]:
     }
 
 
-def current(session: Session, campaign_id: UUID) -> list[Said]:
-    """What counts, gold items included, by item and then by the order of judging; nothing that was undone."""
+def current(
+    session: Session, campaign_id: UUID, *, after: int | None = None, upto: int | None = None
+) -> list[Said]:
+    """What counts, gold items included, by item and then by the order of judging; nothing that was undone.
+
+    With `after` and `upto` what was said last of each item after the judgement of the one number, up to that
+    of the other: also that it was undone (action "withdraw").
+    """
     of = subjects(session, campaign_id)
     query = (
         select(  # columns, and not rows of the tables: it takes a third less time
@@ -131,8 +137,13 @@ def current(session: Session, campaign_id: UUID) -> list[Said]:
         .join(Assignment, Assignment.id == Judgement.assignment_id)
         .join(Rater, Rater.id == Assignment.rater_id)
         .where(Assignment.campaign_id == campaign_id, Judgement.revision == Assignment.revision)
-        .where(Judgement.action != "withdraw")
     )
+    if after is None:
+        query = query.where(Judgement.action != "withdraw")
+    else:
+        query = query.where(Judgement.number > after)
+    if upto is not None:
+        query = query.where(Judgement.number <= upto)
     said = [_said(of, row) for row in session.execute(query)]
     return sorted(said, key=lambda one: (one.subject.place, one.number))
 

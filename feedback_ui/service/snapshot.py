@@ -16,7 +16,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from feedback_ui.database import Database
@@ -79,6 +79,8 @@ def snapshot(
     folder: Path | str,
     *,
     actor: Actor = OPERATOR,
+    after: int | None = None,
+    upto: int | None = None,
     aggregate: Aggregate = "raw",
     as_csv: bool = False,
     as_parquet: bool = False,
@@ -87,6 +89,9 @@ def snapshot(
     """Write what counts now into a folder that is not there yet, and note the export in the store.
 
     Args:
+        after: only what was said after the judgement of this number; of what was taken back since, the line
+            in `judgements.jsonl` has the action "withdraw".
+        upto: only up to the judgement of this number. What is corrected later comes with what follows it.
         aggregate: each rater's judgements, or one verdict a pair (`feedback_ui.export_rows`).
         as_csv: also as CSV, in `csv/`, where no cell can be taken for a formula.
         as_parquet: also in TRL's formats (`feedback_ui.tables`), in `parquet/`.
@@ -94,7 +99,7 @@ def snapshot(
 
     Raises:
         NotFound: there is no such campaign.
-        InvalidFeedback: the folder is there already, or nothing was judged.
+        InvalidFeedback: the folder is there already, or nothing was judged, and `after` is not said.
         RunError: the disk is full; nothing is left behind.
     """
     require_manager(actor)
@@ -103,8 +108,8 @@ def snapshot(
         raise InvalidFeedback(
             "{folder} is there already; a snapshot is never written over: name another", folder=folder
         )
-    row, said, revisions, last = db.read_at_cut(lambda session: _taken(session, campaign))
-    if not said:
+    row, said, revisions, last = db.read_at_cut(lambda session: _taken(session, campaign, after, upto))
+    if not said and after is None:
         raise InvalidFeedback("nothing was judged yet in the campaign {campaign!r}", campaign=row.name)
     tables: dict[str, Sequence[Row]] = {
         "preferences": preference_rows(said, aggregate),
@@ -130,8 +135,8 @@ def snapshot(
         aggregate=aggregate,
         counts=_counts(said, revisions, tables),
         guideline_versions=tuple(sorted({one.guideline_version for one in said})),
-        first_judgement=min(one.created for one in said),
-        last_judgement=max(one.created for one in said),
+        first_judgement=min((one.created for one in said), default=None),
+        last_judgement=max((one.created for one in said), default=None),
         last_number=last,
         created=db.now(),
         files=files,
@@ -144,15 +149,44 @@ def snapshot(
     return manifest
 
 
-def _taken(session: Session, campaign: UUID | str) -> tuple[Campaign, list[Said], int, int | None]:
+def news(db: Database, campaign: UUID | str, after: int) -> tuple[int, int | None]:
+    """How many items were judged after the judgement of this number, each rater's own; the last number.
+
+    The last number is None where nothing was said since. It is what `upto` of a snapshot takes.
+    """
+
+    def work(session: Session) -> tuple[int, int | None]:
+        row = campaign_named(session, campaign)
+        _, last = session.execute(_said_in(row, after, None)).one()
+        judged = (
+            select(func.count())
+            .select_from(Judgement)
+            .join(Assignment, Assignment.id == Judgement.assignment_id)
+            .where(Assignment.campaign_id == row.id, Assignment.status == "done")
+            .where(Judgement.revision == Assignment.revision, Judgement.number > after)
+        )
+        return session.scalar(judged) or 0, last
+
+    return db.read_at_cut(work)
+
+
+def _taken(
+    session: Session, campaign: UUID | str, after: int | None, upto: int | None
+) -> tuple[Campaign, list[Said], int, int | None]:
     row = campaign_named(session, campaign)
+    revisions, last = session.execute(_said_in(row, after, upto)).one()
+    return row, current(session, row.id, after=after, upto=upto), revisions, last
+
+
+def _said_in(row: Campaign, after: int | None, upto: int | None) -> Select[int, int]:
+    """Of any revision: how many there are, and the last number."""
     query = (
         select(func.count(), func.max(Judgement.number))
         .join(Assignment, Assignment.id == Judgement.assignment_id)
         .where(Assignment.campaign_id == row.id)
     )
-    revisions, last = session.execute(query).one()
-    return row, current(session, row.id), revisions, last
+    query = query.where(Judgement.number > after) if after is not None else query
+    return query.where(Judgement.number <= upto) if upto is not None else query
 
 
 def _note(
@@ -178,7 +212,7 @@ def _counts(said: Sequence[Said], revisions: int, tables: Mapping[str, Sequence[
         "revisions": revisions,
         "items": len({one.subject.id for one in judged}),
         "raters": len({one.rater for one in judged}),
-        "skips": len(said) - len(judged),
+        "skips": sum(one.action == "skip" for one in said),
         "both_bad": sum(bool(one.content.get("both_bad")) for one in judged),
         "on_gold_items": sum(one.subject.gold is not None for one in judged),
         "preferences": len(tables["preferences"]),

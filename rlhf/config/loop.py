@@ -4,6 +4,7 @@ Between rounds nearly all of it may change: a round goes by what was said when i
 that. Which loop it is, seed, model, data and first policy say.
 """
 
+from math import ceil
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -16,6 +17,8 @@ from rlhf.config.stages import EvalStage, PpoStage, RmStage, SftStage
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Skill = Annotated[float, Field(ge=0.0, le=1.0)]
 Even = Annotated[int, Field(ge=2, multiple_of=2)]
+FEW = 20
+"""Rows that a reward model of a step expects at least, of which some are held out."""
 
 
 class SimulatedRaters(Section):
@@ -36,14 +39,30 @@ class LoopStage(Section):
     """Rounds of sampling, judging, learning and improving; a candidate that is not better is not promoted."""
 
     kind: Literal["loop"] = "loop"
+    mode: Literal["rounds", "streaming"] = Field(
+        default="rounds",
+        description="learn once a round's judgements are there, or in small steps while they come",
+    )
     rounds: Count | None = Field(default=5, description="rounds in all; none: until another rule ends it")
     patience: Count | None = Field(default=None, description="rounds without a promotion that end the loop")
     target_win_rate: Probability | None = Field(
         default=None, description="win rate over the first policy that ends the loop"
     )
     max_judgements: Count | None = Field(default=None, description="judgements in all")
-    budget: Count = Field(default=1000, description="judgements a round")
+    budget: Count = Field(
+        default=1000, description="judgements a round; streaming: between two tests of the newest policy"
+    )
     first_budget: Count | None = Field(default=None, description="of the first round; none: as the others")
+    step_judgements: Count = Field(
+        default=64, description="streaming: new judgements a step; the first takes all of the first round"
+    )
+    replay: Annotated[int, Field(ge=0)] = Field(
+        default=256, description="streaming: older rows that a step's reward model sees beside the new ones"
+    )
+    queue: Count | Auto = Field(
+        default="auto",
+        description="streaming: judgements that each step has wait for raters; auto: twice step_judgements",
+    )
 
     prompts: Count | Auto = Field(
         default="auto", description="prompts answered a round; auto: as many as the budget and strategy take"
@@ -130,6 +149,41 @@ class LoopStage(Section):
                 f"raters_per_item={self.raters_per_item} asks for more raters than there are, "
                 f"simulated.count={self.simulated.count}; raise that, or take raters=both"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _streams(self) -> "LoopStage":
+        if self.mode == "rounds":
+            return self
+        if self.reward_model == "anew" or self.start == "incumbent":
+            key = "reward_model=anew" if self.reward_model == "anew" else "start=incumbent"
+            raise ValueError(
+                f"{key}: with mode=streaming reward model and policy both go on from the step before; leave "
+                "it out, or take mode=rounds"
+            )
+        if self.step_judgements < self.raters_per_item:
+            raise ValueError(
+                f"step_judgements={self.step_judgements} is less than one pair takes, "
+                f"raters_per_item={self.raters_per_item}"
+            )
+        if self.queue != "auto" and self.queue < self.step_judgements:
+            raise ValueError(
+                f"queue={self.queue} is less than a step waits for, step_judgements={self.step_judgements}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _every_model_has_pairs(self) -> "LoopStage":
+        """A small step may by chance have no pair of a model's prompts; such a run would end in an error."""
+        rows = self.step_judgements // self.raters_per_item + self.replay
+        for name in ("validation_share", "judge_share"):
+            share: float = getattr(self.rm, name)
+            if self.mode == "streaming" and share and rows * share < FEW:
+                raise ValueError(
+                    f"step_judgements={self.step_judgements} and replay={self.replay} leave the model of "
+                    f"rm.{name}={share:g} with few pairs a step or none; raise replay to "
+                    f"{ceil(FEW / share)}, or set rm.{name}=0"
+                )
         return self
 
     @model_validator(mode="after")

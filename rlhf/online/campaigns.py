@@ -5,6 +5,7 @@ Everything can be said twice: a campaign is known again by its name, an item by 
 
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ from feedback_ui.service.importing import import_rows
 from feedback_ui.service.loops import Purpose, loops, note_loop
 from feedback_ui.service.plan import Plan
 from feedback_ui.service.progress import campaign_progress
-from feedback_ui.service.snapshot import snapshot
+from feedback_ui.service.snapshot import news, snapshot
 from rlhf.data.feedback import open_snapshot
 from rlhf.errors import DataError
-from rlhf.online.judgements import Judged, judged_rows
+from rlhf.online.judgements import Judged, Place, judged_rows, taken_back
 from rlhf.online.pairs import Pair
 from rlhf.runs.loop_record import Waiting
 
@@ -75,6 +76,16 @@ def waiting(db: Database, name: str) -> Waiting:
     )
 
 
+def waiting_after(db: Database, found: Waiting, name: str, after: int, needed: int) -> Waiting:
+    """The same, of `needed` judgements after the one of a number."""
+    judged, _ = news(db, name, after)
+    left, now = max(needed - judged, 0), db.now()
+    expected = now + timedelta(hours=left / found.per_hour) if left and found.per_hour else None
+    return found.model_copy(
+        update={"judgements": judged, "needed": needed, "expected_end": expected, "seen": now}
+    )
+
+
 def take_down(db: Database, name: str, folder: Path) -> list[Judged]:
     """Closes a campaign, so that nothing is judged or corrected any more, and reads what was said.
 
@@ -87,9 +98,32 @@ def take_down(db: Database, name: str, folder: Path) -> list[Judged]:
     set_status(db, OPERATOR, name, "closed")
     if not folder.exists():
         snapshot(db, name, folder)
+    return judged_rows(_lines(folder), _names(db))
+
+
+def take_new(
+    db: Database, name: str, folder: Path, *, after: int, upto: int
+) -> tuple[list[Judged], list[Place]]:
+    """What was said in an open campaign after one judgement and up to another, by their numbers.
+
+    The judgements, corrections of earlier ones among them, and the places of those that were taken back. The
+    snapshot is written to `folder`, or read there, as by `take_down`.
+
+    Raises:
+        DataError: the snapshot was changed.
+    """
+    if not folder.exists():
+        snapshot(db, name, folder, after=after, upto=upto)
+    lines, names = _lines(folder), _names(db)
+    return judged_rows(lines, names), taken_back(lines, names)
+
+
+def _lines(folder: Path) -> list[dict[str, Any]]:
     open_snapshot(folder)
-    names = {account.pseudonym: account.name for account in accounts(db, OPERATOR)}
     # as bytes: text would be cut at every separator of lines that Unicode knows, and answers may hold them
     written = (folder / "judgements.jsonl").read_bytes().splitlines()
-    lines: list[dict[str, Any]] = [json.loads(line) for line in written]
-    return judged_rows(lines, names)
+    return [json.loads(line) for line in written]
+
+
+def _names(db: Database) -> dict[str, str]:
+    return {account.pseudonym: account.name for account in accounts(db, OPERATOR)}

@@ -17,6 +17,8 @@ from rlhf.online.raters import PREFIX
 from rlhf.online.selection import pair_key
 
 Outcome = Literal["first", "second", "tie"]
+Place = tuple[str, str, bool]
+"""A pair's item, a rater, and whether it settles."""
 EVEN: Mapping[Label, float] = {"first": 0.5, "second": 0.5}
 """Of the classes of a pair: which answer is called the first, a hash decides."""
 
@@ -43,6 +45,11 @@ class Judged:
     flagged: tuple[bool, bool] = (False, False)
     edit: tuple[str, str] | None = None
     """An answer's text, and what the rater made of it."""
+
+    @property
+    def place(self) -> Place:
+        """Which judgement it is; one that corrects another has the same."""
+        return self.item, self.rater, self.settles
 
     @property
     def label(self) -> Judgement | None:
@@ -76,7 +83,13 @@ def judged_rows(lines: Iterable[Mapping[str, Any]], names: Mapping[str, str]) ->
     People keep their pseudonyms; programs go by their names.
     """
     found = [_judged(line, names) for line in lines if line["action"] == "judge" and not line["gold"]]
-    return sorted(found, key=lambda one: (one.item, one.rater, one.settles))
+    return sorted(found, key=lambda one: one.place)
+
+
+def taken_back(lines: Iterable[Mapping[str, Any]], names: Mapping[str, str]) -> list[Place]:
+    """Those of the lines that are no judgement: what was said before at their places counts no more."""
+    left = (line for line in lines if line["action"] != "judge" and not line["gold"])
+    return sorted(_judged({**line, "content": {}}, names).place for line in left)
 
 
 def sha256(judged: Sequence[Judged]) -> str:

@@ -48,14 +48,21 @@ class Verdict:
 def preferences(
     rounds: Sequence[Labelled], *, aggregate: Aggregate, recent_weight: float
 ) -> list[dict[str, Any]]:
-    """The rows that the reward model learns from: nothing of a prompt that stands in any round's slice.
+    """The rows that the reward model learns from, sorted by content, as `by_item` has them."""
+    return [row for _, row in by_item(rounds, aggregate=aggregate, recent_weight=recent_weight)]
+
+
+def by_item(
+    rounds: Sequence[Labelled], *, aggregate: Aggregate, recent_weight: float
+) -> list[tuple[str, dict[str, Any]]]:
+    """Each row that a reward model may learn from with its item: nothing of a prompt that stands in a slice.
 
     A round's pairs weigh `recent_weight` times as much as those of the round before; the newest weigh 1. An
     answer that a rater rewrote loses to what became of it.
     """
     newest = max(one.number for one in rounds)
     apart = {pair.prompt.key for one in rounds for pair in one.pairs if pair.part == "evaluation"}
-    found: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+    found: list[tuple[tuple[str, int, str, str], dict[str, Any]]] = []
     for labelled, verdict in _verdicts(rounds, aggregate):
         prompts = {pair.key: pair.prompt for pair in labelled.pairs}
         prompt = prompts[verdict.said.item]
@@ -72,7 +79,7 @@ def preferences(
             if one.edit and one.edit[0] != one.edit[1] and one.prompt not in apart:
                 row = _row(prompts[one.item], one.edit[1], one.edit[0], 1.0, 0.0, weight)
                 found.append(((one.item, labelled.number, one.rater, "edit"), row))
-    return [row for _, row in sorted(found, key=lambda pair: pair[0])]
+    return [(key[0], row) for key, row in sorted(found, key=lambda pair: pair[0])]
 
 
 def slice_of(labelled: Labelled) -> list[tuple[Prompt, str, str]]:

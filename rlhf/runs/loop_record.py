@@ -51,7 +51,7 @@ class PolicyEntry(_Frozen):
     """A policy that was the incumbent at some time."""
 
     label: str
-    """`sft`, or `round-N` of the round that made it."""
+    """`sft`, or `round-N` of the round that made it, in a stream `step-N`."""
     run: str
     """Its run folder, or the model folder or hub id that was named."""
     fingerprint: str
@@ -91,8 +91,44 @@ class EndingRules(_Frozen):
     rounds: int | None = None
 
 
+class StepRecord(_Frozen):
+    """One step of a stream (`mode` streaming): pairs of the newest policy, new judgements, learning."""
+
+    number: int
+    """Counts the steps of the whole loop, from 1."""
+    policy: PolicyEntry
+    """The newest policy when the step began: it answers for the page, and PPO goes on from it."""
+    asks: int
+    """Pairs that are to be put before raters, beside those that still wait."""
+    needed: int
+    """New judgements that it waits for."""
+    items: int = 0
+    """Pairs that it put before raters."""
+    evaluation_items: int = 0
+    after: int = 0
+    """Number of the last judgement that earlier steps took, in the store; 0 before the first."""
+    upto: int | None = None
+    """Number of the last judgement that this one takes: all between the two are its own."""
+    judgements: int = 0
+    """How many more there are by them; what was corrected is none more, what was taken back one fewer."""
+    snapshot_sha256: str | None = None
+    learnt: int = 0
+    """Rows of new pairs that its reward model learnt from."""
+    replayed: int = 0
+    """Rows of older pairs among them."""
+    rm_accuracy: Slice | None = None
+    """Its reward model on the random pairs of its round, as far as they were judged."""
+    runs: dict[str, str] = {}
+    """Folders by stage: sample, rm, ppo. Without new pairs to learn from, the rm of the step before."""
+    made: PolicyEntry | None = None
+    """What PPO made of the policy; None until the step is done."""
+    kl_nats: float | None = None
+    started: datetime
+    seconds: dict[str, float] = {}
+
+
 class RoundRecord(_Frozen):
-    """One round, as far as it has come."""
+    """One round, as far as it has come. Of a stream: what lies between two tests of the newest policy."""
 
     number: int
     status: Status = "sampling"
@@ -119,7 +155,9 @@ class RoundRecord(_Frozen):
     rater_skill: dict[str, float] = {}
     """Estimated probability of being right, by pseudonym."""
     runs: dict[str, str] = {}
-    """Folders by stage: sample, rm, ppo, eval."""
+    """Folders by stage: sample, rm, ppo, eval; of a stream those of the newest step."""
+    steps: list[StepRecord] = []
+    """Of a stream; empty in rounds."""
     snapshot_sha256: str | None = None
     rm_accuracy: dict[int, Slice] = {}
     """Of the round's reward model on the random slice of this and every earlier round, by its number."""
@@ -155,6 +193,16 @@ class RoundRecord(_Frozen):
     seconds: dict[str, float] = {}
     """Worked on each step, waiting for raters not counted."""
 
+    @property
+    def step(self) -> StepRecord:
+        """The newest step of a stream; one that has none raises IndexError."""
+        return self.steps[-1]
+
+    def with_step(self, changed: StepRecord) -> "RoundRecord":
+        """The round with one step replaced, or added as the newest."""
+        kept = [one for one in self.steps if one.number != changed.number]
+        return self.model_copy(update={"steps": [*kept, changed]})
+
 
 class LogEntry(_Frozen):
     """Something that somebody did to the loop."""
@@ -175,6 +223,8 @@ class LoopRecord(_Frozen):
     incumbent: PolicyEntry
     policies: list[PolicyEntry] = []
     """Every policy that was ever made incumbent, oldest first; `stage.rollback` takes one of them."""
+    newest: PolicyEntry | None = None
+    """Of a stream: the policy that answers for the page and that PPO goes on from, promoted or not yet."""
     rounds: list[RoundRecord] = []
     samples: list[SampleShown] = []
     strengths: dict[str, tuple[float, float, float]] = {}
@@ -187,6 +237,11 @@ class LoopRecord(_Frozen):
     def judgements(self) -> int:
         """Judgements used by all rounds."""
         return sum(one.judgements + one.human_judgements for one in self.rounds)
+
+    @property
+    def steps(self) -> list[StepRecord]:
+        """Of a stream, those of all rounds, oldest first."""
+        return [step for one in self.rounds for step in one.steps]
 
     @property
     def rounds_without_promotion(self) -> int:
@@ -206,6 +261,8 @@ class LoopRecord(_Frozen):
         for one in plain["rounds"]:
             for name in ("started", "ended", "seconds", "waiting"):
                 del one[name]
+            for step in one["steps"]:
+                del step["started"], step["seconds"]
         for entry in plain["log"]:
             del entry["time"]
         return plain

@@ -107,6 +107,7 @@ def _kept_back(runs: Sequence[RunFolder]) -> set[str]:
         record = read_loop_record(run.path)
         if record is not None:
             made |= {round_.candidate.run for round_ in record.rounds if round_.candidate}
+            made |= {step.made.run for step in record.steps if step.made}
             incumbent = record.incumbent.run
     return made - {incumbent}
 

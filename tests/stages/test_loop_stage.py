@@ -1,17 +1,15 @@
 """The loop: two rounds, killed and gone on with, extended, waited for, and what it leaves in the logs."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+from loop_kills import Killed, killed_at
 from loop_runs import record_of, run_loop, weights_of
 
-import rlhf.runs.run
 from feedback_ui.database import Database, open_database
 from feedback_ui.service.access import OPERATOR, Actor
 from feedback_ui.service.accounts import add_rater
@@ -103,36 +101,6 @@ def test_asked_again_it_reports_and_makes_nothing(whole: Path, tiny_model: Path)
     assert record_of(whole) == before
     assert weights_of(whole) == weights
     assert not (whole / "t" / "loop-2").exists()
-
-
-class Killed(BaseException):
-    """In place of a kill: nothing catches it."""
-
-
-@contextmanager
-def killed_at(event: int) -> Iterator[None]:
-    """Ends everything at the so-manieth write, of a file before or after it, or of the store after it."""
-    count = 0
-    writes, commits = rlhf.runs.run.write_atomic, Database.write
-
-    def passed() -> None:
-        nonlocal count
-        count += 1
-        if count == event:
-            raise Killed
-
-    def write_atomic(*arguments: Any) -> None:
-        passed()
-        writes(*arguments)
-        passed()
-
-    def write(self: Database, work: Callable[[Any], Any], **options: Any) -> Any:
-        result = commits(self, work, **options)
-        passed()
-        return result
-
-    with patch.object(rlhf.runs.run, "write_atomic", write_atomic), patch.object(Database, "write", write):
-        yield
 
 
 EVERY = 15  # events from one kill to the next, and up to four more
