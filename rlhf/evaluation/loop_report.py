@@ -51,6 +51,8 @@ def _context(record: LoopRecord) -> dict[str, Any]:
         "rounds": loop_rounds.rounds(record),
         "results": loop_plots.results(record),
         "measures": loop_plots.measures(record),
+        "by_step": loop_plots.by_step(record),
+        "is_stream": record.mode == "streaming",
         "columns": columns,
         "models": models,
         "slice_range": loop_rounds.slice_range,

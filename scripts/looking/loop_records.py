@@ -19,6 +19,7 @@ from rlhf.runs.loop_record import (
     SampleShown,
     Slice,
     Status,
+    StepRecord,
     Waiting,
 )
 
@@ -75,6 +76,52 @@ def loop(
     )
 
 
+def stream(rounds: int, status: Status = "done", *, steps: int = 6) -> LoopRecord:
+    """The same in streaming mode, so many steps a round; the last of them as far as its round."""
+    record, found = loop(rounds, status), list[RoundRecord]()
+    newest = _policy("sft")
+    for one in record.rounds:
+        own: list[StepRecord] = []
+        for at in range(1 if one.number == 1 else steps):
+            is_last = one.status != "done" and (one.number == 1 or at == steps - 1)
+            number = sum(len(before.steps) for before in found) + at + 1
+            step = _step(one, at, 1 if one.number == 1 else steps, newest, number=number)
+            made = _policy(f"step-{step.number}")
+            if is_last and one.status not in ("judging", "done"):
+                step = step.model_copy(update=UNDONE)
+            else:
+                step, newest = step.model_copy(update={"made": made}), made
+            own.append(step)
+        candidate = newest if one.candidate else None
+        found.append(one.model_copy(update={"steps": own, "candidate": candidate}))
+    return record.model_copy(update={"mode": "streaming", "rounds": found, "newest": newest})
+
+
+UNDONE = {"judgements": 0, "snapshot_sha256": None, "learnt": 0, "replayed": 0, "rm_accuracy": None,
+          "kl_nats": None, "made": None}  # fmt: skip
+"""Of a step that waits for judgements."""
+
+
+def _step(one: RoundRecord, at: int, steps: int, policy: PolicyEntry, *, number: int) -> StepRecord:
+    rng = random.Random(f"{one.number}/{at}")
+    judgements = one.budget // steps
+    return StepRecord(
+        number=number,
+        policy=policy,
+        asks=judgements // 3,
+        needed=judgements,
+        items=judgements // 3,
+        evaluation_items=judgements // 15,
+        judgements=judgements,
+        snapshot_sha256=_hash(f"{one.number}/{at}"),
+        learnt=judgements // 4,
+        replayed=0 if one.number == 1 else 256,
+        rm_accuracy=_slice(0.63 + 0.005 * at, 60 + 15 * at, rng),
+        kl_nats=2.1 + 1.3 * (one.number - 1 + (at + 1) / steps),
+        started=one.started + timedelta(hours=27 * at / steps),
+    )
+
+
 def records() -> Mapping[str, Callable[[], LoopRecord]]:
     """All that are looked at, by name."""
     return {
@@ -83,6 +130,7 @@ def records() -> Mapping[str, Callable[[], LoopRecord]]:
         "people": lambda: loop(4, "judging", simulated=False),
         "ended": lambda: loop(5, ended="rounds"),
         "ten": lambda: loop(10, ended="patience"),
+        "stream": lambda: stream(3, "waiting"),
     }
 
 

@@ -17,7 +17,7 @@ from rlhf.evaluation.page.loop_words import DOING, ENDED, GUARDS
 from rlhf.evaluation.page.numbers import moment
 from rlhf.online.ending import ended
 from rlhf.runs.loop_record import EndingRules, LoopRecord, Waiting
-from scripts.looking.loop_records import empty, loop, records
+from scripts.looking.loop_records import empty, loop, records, stream
 
 STATUSES = ["sampling", "selecting", "waiting", "learning", "improving", "judging", "done"]
 TIME = re.compile(r"\d{4}-\d\d-\d\d(?: \d\d:\d\d)?")
@@ -43,6 +43,21 @@ def changed(record: LoopRecord, path: str, value: object) -> LoopRecord:
     assert at[last] != value
     at[last] = value
     return LoopRecord.model_validate_json(json.dumps(plain))
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_stream_shows_its_steps(status: Any) -> None:
+    record = stream(2, status)
+    words = in_english(record)
+    assert "A stream: the reward model and the policy go on learning in small steps" in words
+    assert page_of(record).words.count("rows learnt, new + older") == 2
+    for step in record.steps:
+        assert f"{step.policy.label} " in words
+    left = record.steps[-1]
+    said = f"waits for {left.needed}"
+    assert (said in words) == (left.snapshot_sha256 is None)
+    assert record.newest is not None
+    assert ("newest, not promoted" in words) == (record.newest.label != record.incumbent.label)
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -266,6 +281,7 @@ def test_every_number_on_the_page_is_in_the_record(name: str) -> None:
         *numbers_in(plain),
         *(found.accuracy for one in record.rounds for found in one.rm_accuracy.values()),
         *(one.needed - one.judgements for one in waits),
+        *(step.rm_accuracy.accuracy for step in record.steps if step.rm_accuracy),
         record.judgements,
         *range(len(record.rounds) + 1),
         len(done),
@@ -280,7 +296,8 @@ def times_of(record: LoopRecord) -> list[datetime]:
     found = [one.time for one in record.log]
     for one in record.rounds:
         waits = [one.waiting.seen, one.waiting.expected_end] if one.waiting else []
-        found += [time for time in (one.started, one.ended, *waits) if time]
+        began = [step.started for step in one.steps]
+        found += [time for time in (one.started, one.ended, *waits, *began) if time]
     return found
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 
-from rlhf.evaluation.page.charts import Frame, Point, Series, chart
+from rlhf.evaluation.page.charts import Frame, Point, Series, chart, thinned
 from rlhf.evaluation.page.loop_rounds import Three, decider, deciding, gold, people
 from rlhf.evaluation.page.plots import NO_NAME, Figure
 from rlhf.evaluation.page.words import Words
 from rlhf.runs.loop_record import LoopRecord, RoundRecord
 
-ROUND = Words("round", "轮")
+ROUND, STEP = Words("round", "轮"), Words("step", "步")
 PROMOTED, KEPT = Words("promoted", "已晋升"), Words("not promoted", "未晋升")
 WIDE, HIGH = 300, 190
 
@@ -41,6 +41,24 @@ def measures(record: LoopRecord) -> list[Figure]:
         Figure(accuracy, chart(accuracy, _accuracies(record), shares)),
         Figure(kl, chart(kl, distances, small)),
         Figure(agreement, chart(agreement, [Series(NO_NAME, agreed, "plain")], small)),
+    ]
+    return [one for one in found if one.svg]
+
+
+def by_step(record: LoopRecord) -> list[Figure]:
+    """Of a stream: the reward model on the random pairs of its round, and KL, after each step."""
+    accuracy = Words("reward model right, on its round’s random pairs", "奖励模型在本轮随机对上的准确率")
+    kl = Words("KL from the SFT policy after each step, nats", "每步之后与 SFT 策略的 KL（纳特）")
+    right = [
+        Point(one.number, found.accuracy, found.low, found.high)
+        for one in record.steps
+        if (found := one.rm_accuracy)
+    ]
+    away = [Point(one.number, one.kl_nats) for one in record.steps if one.kl_nats is not None]
+    small, shares = Frame(STEP, WIDE, HIGH), Frame(STEP, WIDE, HIGH, shares=True)
+    found = [
+        Figure(accuracy, chart(accuracy, [Series(NO_NAME, thinned(right), "plain")], shares)),
+        Figure(kl, chart(kl, [Series(NO_NAME, thinned(away), "plain")], small)),
     ]
     return [one for one in found if one.svg]
 

@@ -81,16 +81,20 @@ def headline(record: LoopRecord) -> Words:
     if not record.rounds:
         return Words(f"No round has begun. The policy is {name}.", f"尚未开始任何一轮。当前策略是 {name}。")
     last = next((one for one in record.rounds if one.status != "done"), record.rounds[-1])
+    en, zh, speaker = f"Round {last.number}", f"第 {last.number} 轮", last.incumbent
+    if last.steps and last.status not in ("judging", "done"):
+        en, zh = f"{en}, step {last.step.number},", f"{zh}第 {last.step.number} 步"
+        speaker = last.step.policy.label
     if last.status == "waiting" and last.waiting is not None:
         left = number(max(last.waiting.needed - last.waiting.judgements, 0))
         return Words(
-            f"Round {last.number} waits for {left} more {'judgement' if left == '1' else 'judgements'}.",
-            f"第 {last.number} 轮还在等待 {left} 个判断。",
+            f"{en} waits for {left} more {'judgement' if left == '1' else 'judgements'}.",
+            f"{zh}还在等待 {left} 个判断。",
         )
     doing = DOING[last.status]
     return Words(
-        f"Round {last.number}: {doing.en.format(incumbent=last.incumbent)}.",
-        f"第 {last.number} 轮：{doing.zh.format(incumbent=last.incumbent)}。",
+        f"{en.removesuffix(',')}: {doing.en.format(incumbent=speaker)}.",
+        f"{zh}：{doing.zh.format(incumbent=speaker)}。",
     )
 
 

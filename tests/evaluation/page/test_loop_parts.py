@@ -9,7 +9,7 @@ import pytest
 
 from rlhf.evaluation.page.charts import BOTTOM
 from rlhf.evaluation.page.differences import mark, merge
-from rlhf.evaluation.page.loop_plots import HIGH, measures, results
+from rlhf.evaluation.page.loop_plots import HIGH, by_step, measures, results
 from rlhf.evaluation.page.loop_rounds import kind_of, rounds, slices
 from rlhf.evaluation.page.loop_samples import samples
 from rlhf.evaluation.page.loop_state import kinds, now, policies
@@ -23,6 +23,8 @@ from rlhf.runs.loop_record import (
     SampleShown,
     Slice,
     Status,
+    StepRecord,
+    Waiting,
 )
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -124,6 +126,48 @@ def test_the_reward_model_on_its_own_round_and_on_the_first() -> None:
     columns, rows = slices(own)
     assert columns == [1, 2]
     assert [[cell and cell.accuracy for cell in row.cells] for row in rows] == [[0.7, None], [0.85, 0.6]]
+
+
+def step(number: int, made: bool = True, **more: Any) -> StepRecord:
+    usual: dict[str, Any] = {
+        "policy": policy(f"step-{number - 1}"),
+        "asks": 4,
+        "needed": 8,
+        "made": policy(f"step-{number}") if made else None,
+        "started": BEGAN,
+    }
+    return StepRecord(number=number, **{**usual, **more})
+
+
+def test_a_stream_is_drawn_by_its_steps() -> None:
+    slice_ = Slice(count=10, correct=7, low=0.4, high=0.9)
+    one = one_round(1, "sft", False, steps=[step(1, kl_nats=0.5, rm_accuracy=slice_)])
+    two = one_round(2, "sft", None, steps=[step(2, kl_nats=0.75), step(3, made=False)])
+    figures = by_step(record(one, two, mode="streaming"))
+    assert said(svg_of(figures, "KL from the SFT policy after each step, nats")) == ["1: 0.5", "2: 0.75"]
+    (right,) = said(svg_of(figures, "reward model right, on its round’s random pairs"))
+    assert right is not None
+    assert "70" in right
+    assert by_step(record(one_round(1, "sft", False))) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "en", "zh"),
+    [
+        ("waiting", "Round 2, step 3, waits for 5 more judgements.", "第 2 轮第 3 步还在等待 5 个判断。"),
+        ("sampling", "Round 2, step 3: step-2 answers prompts.", "第 2 轮第 3 步：step-2 正在回答提示。"),
+        (
+            "judging",
+            "Round 2: the candidate is judged against sft.",
+            "第 2 轮：正在评判候选策略与 sft 孰优。",
+        ),
+    ],
+)
+def test_a_stream_says_at_which_step_it_is(status: Status, en: str, zh: str) -> None:
+    coming = one_round(
+        2, "sft", None, status=status, waiting=Waiting(judgements=3, needed=8), steps=[step(3, made=False)]
+    )
+    assert now(record(coming, mode="streaming")).headline == (en, zh)
 
 
 def test_nothing_is_drawn_of_nothing() -> None:
