@@ -56,6 +56,35 @@ def test_raw_rows_carry_strength_as_margin_and_read_as_preferences(db: Database,
     assert manifest.counts["preferences"] == manifest.counts["judgements"] == 4
 
 
+def test_a_part_by_numbers_holds_what_was_said_last_between_them(db: Database, tmp_path) -> None:
+    name = campaign(db, 4)
+    vote(db, name, "a", 1, 2)
+    whole = snapshot(db, name, tmp_path / "whole")
+    assert whole.last_number is not None
+    vote(db, name, "b", 3)
+    part = snapshot(db, name, tmp_path / "part", after=whole.last_number)
+    assert part.counts["judgements"] == 1
+    assert [row["margin"] for row in lines(tmp_path / "part" / "preferences.jsonl")] == [1]
+    again = snapshot(db, name, tmp_path / "again", after=0, upto=whole.last_number)
+    assert (again.sha256, again.last_number) == (whole.sha256, whole.last_number)
+    empty = snapshot(db, name, tmp_path / "empty", after=part.last_number)
+    assert (empty.counts["judgements"], empty.last_judgement) == (0, None)
+
+
+def test_what_was_taken_back_stands_in_the_part_that_follows(db: Database, tmp_path) -> None:
+    name = campaign(db, 2)
+    actor = rater(db, "a")
+    task = next_task(db, actor, name)
+    assert task is not None
+    submit(db, actor, task.assignment_id, prefer_good(task.answers), key="k")
+    first = snapshot(db, name, tmp_path / "first")
+    undo(db, actor, task.assignment_id, key="u")
+    part = snapshot(db, name, tmp_path / "part", after=first.last_number)
+    (line,) = lines(tmp_path / "part" / "judgements.jsonl")
+    assert line["action"] == "withdraw"
+    assert (part.counts["judgements"], part.counts["skips"], part.counts["preferences"]) == (0, 0, 0)
+
+
 def test_majority_by_hand(db: Database, tmp_path) -> None:
     name = campaign(db, 3, raters_per_item=3)
     vote(db, name, "a", 3, -1, 1)

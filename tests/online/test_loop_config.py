@@ -6,6 +6,7 @@ from rlhf.config import Config, LoopStage, validate
 from rlhf.errors import ConfigError
 from stages.loop_command import SHIPPED, command_of
 
+STREAM = {"mode": "streaming"}
 REFUSED = {
     "no end": ({"rounds": None}, "rounds=null: nothing is sure to end the loop"),
     "budget": ({"budget": 2, "raters_per_item": 3}, "budget=2 is less than one pair takes"),
@@ -18,6 +19,17 @@ REFUSED = {
     "no judge": ({"judge": "model", "rm": {"judge_share": 0}}, "there is no judge with rm.judge_share=0"),
     "all apart": ({"evaluation_share": 1.0}, "less than 1"),
     "no heat": ({"temperatures": []}, "at least 1 item"),
+    "stream anew": ({**STREAM, "reward_model": "anew"}, "reward_model=anew: with mode=streaming"),
+    "stream from the incumbent": ({**STREAM, "start": "incumbent"}, "start=incumbent: with mode=streaming"),
+    "small step": (
+        {**STREAM, "step_judgements": 2, "raters_per_item": 3},
+        "step_judgements=2 is less than one pair takes",
+    ),
+    "short queue": ({**STREAM, "queue": 32}, "queue=32 is less than a step waits for, step_judgements=64"),
+    "a model without pairs": (
+        {**STREAM, "replay": 16},
+        "rm.validation_share=0.15 with few pairs a step or none; raise replay to 134, or set",
+    ),
     "recent": ({"recent_weight": 0.5}, "greater than or equal to 1"),
 }
 
@@ -27,6 +39,12 @@ def test_refused(options: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=r"stage\.") as refusal:
         validate({"stage": {"kind": "loop", **options}})
     assert said in str(refusal.value)
+
+
+def test_what_a_stream_has_not_is_refused_of_streams_alone() -> None:
+    LoopStage.model_validate({"reward_model": "anew", "start": "incumbent", "queue": 1, "replay": 0})
+    shares = {"validation_share": 0.0, "judge_share": 0.0}
+    LoopStage.model_validate({**STREAM, "replay": 0, "rm": shares})
 
 
 def test_prompts_of_ones_own_want_a_policy_of_ones_own() -> None:
