@@ -1,13 +1,14 @@
 """What do rounds bring, which pairs should people be asked about, and how many raters a pair?
 
-`python scripts/study_loop.py [--parts a,b,c] [--seeds 0,1,2,3,4] [--size tiny] [--out DIR] [key=value ...]`,
+`python scripts/study_loop.py [--parts a,b,c,d] [--seeds 0,1,2,3,4] [--size tiny] [--out DIR] [key=value ...]`,
 or `make loop-study`.
 
 (a) rounds against one shot, at equal numbers of judgements and of PPO's episodes; (b) each strategy against
-pairs by chance; (c) raters who err, one or three a pair, majority against Dawid-Skene, by their labels.
-Parts (a) and (b) are the real loop, `python -m rlhf.run stage=loop`, on the world of
-`scripts/study_overoptimization.py`: it waits for people, and raters who know gold stand in for them, through
-the feedback store. Further `key=value` are of the loop's command.
+pairs by chance; (c) raters who err, one or three a pair, majority against Dawid-Skene, by their labels;
+(d) rounds against a stream, whose first step is a round as well. Parts (a), (b) and (d) are the real loop,
+`python -m rlhf.run stage=loop`, on the world of `scripts/study_overoptimization.py`: it waits for people, and
+raters who know gold stand in for them, through the feedback store. Further `key=value` are of the loop's
+command.
 
 A cell is one arm and one seed. It lies in runs/loop_study, is run once, and goes on where it was stopped.
 Seeds go through all parts in turn: (a) takes all of them, the others the first three. Written to DIR after
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for found in cells(asked):
         if isinstance(found, LabelCell):
             study = replace(study, labels=(*study.labels, found))
-        elif found not in study.cells:  # the base of (b) is that of (a)
+        elif found not in study.cells:  # the base of (b) and (d) is that of (a)
             study = replace(study, cells=(*study.cells, found))
         if asked.out:
             write_down(asked.out, setting, said(asked), study, SIZES[asked.size])
@@ -70,7 +71,7 @@ def cells(asked: argparse.Namespace) -> Iterator[Cell | LabelCell]:
 def parser() -> argparse.ArgumentParser:
     """What can be asked for."""
     found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("--parts", default=",".join((*ARMS, LABELS)), type=_parts, help="of a, b, c")
+    found.add_argument("--parts", default=",".join((*ARMS, LABELS)), type=_parts, help="of a, b, c, d")
     found.add_argument("--seeds", default="0,1,2,3,4")
     found.add_argument("--size", choices=sorted(SIZES), default="full", help="tiny shows that it runs")
     found.add_argument("--runs", type=Path, default=ROOT / "runs" / "loop_study")

@@ -18,7 +18,7 @@ from rlhf.online.merging import Labelled
 from rlhf.online.merging import outcomes as people_outcomes
 from rlhf.online.pairs import pair_of
 from rlhf.online.promotion import WinRate, decide, win_rate
-from rlhf.online.rounds import guidelines_text, logged
+from rlhf.online.rounds import guidelines_text, judging_name, logged
 from rlhf.runs.loop_record import LoopRecord, RoundRecord
 from stages.loop_scores import is_embedded
 from stages.loop_setup import Loop, name_of, now, read_judged, read_lines
@@ -201,12 +201,6 @@ def asked_of_people(loop: Loop, round_: RoundRecord, rows: Sequence[Row]) -> Map
     }
     loop.run.write_json(f"round-{round_.number}/{ASKED}", asked)
     return asked
-
-
-def judging_name(round_: RoundRecord) -> str:
-    """The campaign in which people judge a candidate; a stream's own is the same for all rounds."""
-    number = f" {round_.number}" if round_.steps else ""
-    return f"{round_.campaign} judging{number}"
 
 
 def judge_of(loop: Loop, round_: RoundRecord) -> str:

@@ -42,6 +42,12 @@ def next_round(
     )
 
 
+def judging_name(round_: RoundRecord) -> str:
+    """The campaign in which people judge a candidate; a stream's own is the same for all rounds."""
+    number = f" {round_.number}" if round_.steps else ""
+    return f"{round_.campaign} judging{number}"
+
+
 def rules_of(stage: LoopStage) -> EndingRules:
     """What ends the loop."""
     return EndingRules(

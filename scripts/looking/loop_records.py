@@ -93,7 +93,8 @@ def stream(rounds: int, status: Status = "done", *, steps: int = 6) -> LoopRecor
                 step, newest = step.model_copy(update={"made": made}), made
             own.append(step)
         candidate = newest if one.candidate else None
-        found.append(one.model_copy(update={"steps": own, "candidate": candidate}))
+        waiting = one.waiting and one.waiting.model_copy(update={"judgements": 88, "needed": own[-1].needed})
+        found.append(one.model_copy(update={"steps": own, "candidate": candidate, "waiting": waiting}))
     return record.model_copy(update={"mode": "streaming", "rounds": found, "newest": newest})
 
 

@@ -25,6 +25,8 @@ class Size:
     first: int  # judgements
     later: int  # judgements of each further round
     rounds: int
+    step: int  # judgements of a stream's step
+    replay: int  # older rows beside those of a step
     episodes: int  # of PPO, a round
     judging: int  # prompts by which a candidate is judged
     labels: int  # judgements, where labels alone are compared
@@ -52,6 +54,8 @@ FULL = Size(
     first=4000,
     later=1000,
     rounds=5,
+    step=125,
+    replay=375,
     episodes=40960,
     judging=400,
     labels=8000,
@@ -78,6 +82,8 @@ TINY = Size(
     first=48,
     later=24,
     rounds=2,
+    step=12,
+    replay=134,
     episodes=128,
     judging=12,
     labels=72,
@@ -106,6 +112,7 @@ class Arm:
     name: str
     says: str
     at_once: bool = False
+    streams: bool = False
     words: tuple[str, ...] = field(default=())
 
     def of(self, size: Size) -> tuple[str, ...]:
@@ -118,8 +125,20 @@ class Arm:
             f"stage.first_budget={first}",
             f"stage.budget={size.later}",
             f"stage.ppo.total_episodes={episodes}",
+            *(_stream(size) if self.streams else ()),
             *self.words,
         )
+
+
+def _stream(size: Size) -> tuple[str, ...]:
+    """Steps whose episodes come to those of the rounds, and a queue that no step leaves anything in."""
+    return (
+        "stage.mode=streaming",
+        "stage.reward_model=continued",
+        f"stage.step_judgements={size.step}",
+        f"stage.queue={size.step}",
+        f"stage.replay={size.replay}",
+    )
 
 
 def _strategy(name: str, says: str, ensemble: int = 1) -> Arm:
@@ -136,6 +155,10 @@ ARMS: Mapping[str, tuple[Arm, ...]] = {
         _strategy("uncertainty", "rounds, pairs of like scores"),
         _strategy("disagreement", "rounds, pairs on which an ensemble disagrees", ENSEMBLE),
         _strategy("information", "rounds, pairs by information and distance", ENSEMBLE),
+    ),
+    "d": (
+        Arm(BASE, "rounds, pairs by chance"),
+        Arm("streaming", "small steps, both models continued", streams=True),
     ),
 }
 

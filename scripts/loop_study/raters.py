@@ -9,6 +9,7 @@ from pathlib import Path
 from feedback_ui.database import open_database
 from rlhf.online.pairs import Pair, pair_of
 from rlhf.online.raters import judge, simulated_raters
+from rlhf.online.rounds import judging_name
 from rlhf.runs.loop_record import LoopRecord
 from scripts.overoptimization.world import gold, read_rows
 
@@ -18,7 +19,7 @@ SKILL = 1.0  # as in Gao et al. 2022, gold does not err; raters who do are compa
 def answer(experiment: Path, loop: Path, record: LoopRecord, seed: int) -> int:
     """Gives what the loop waits for; how many judgements that were."""
     round_ = record.rounds[-1]
-    campaign = round_.campaign if round_.status == "waiting" else f"{round_.campaign} judging"
+    campaign = round_.campaign if round_.status == "waiting" else judging_name(round_)
     worth = {
         (pair.prompt.key, one.text): gold(str(pair.prompt.content), one.text)
         for pair in waited_for(loop, record)
@@ -37,6 +38,7 @@ def waited_for(loop: Path, record: LoopRecord) -> list[Pair]:
     round_ = record.rounds[-1]
     folder = loop / f"round-{round_.number}"
     if round_.status == "waiting":
-        return [pair_of(row) for row in read_rows(folder / "items.jsonl")]
+        of_steps = sorted(loop.glob("round-*/step-*/items.jsonl"))  # one campaign for all of them
+        return [pair_of(row) for file in of_steps or [folder / "items.jsonl"] for row in read_rows(file)]
     asked = json.loads((folder / "judging.json").read_text(encoding="utf-8"))
     return [pair_of(row) for row in asked["pairs"]]

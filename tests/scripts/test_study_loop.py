@@ -11,9 +11,11 @@ from types import SimpleNamespace
 import pytest
 
 from feedback_ui.database import open_database
+from rlhf.config import LoopStage
 from rlhf.config.explain import known_keys
 from rlhf.online.campaigns import put_up, take_down
 from rlhf.online.pairs import Drawn, Pair
+from rlhf.online.streaming import episodes
 from rlhf.records import Prompt
 from rlhf.runs.loop_record import LoopRecord, PolicyEntry, RoundRecord
 from scripts.loop_study import cells as cells_module
@@ -58,7 +60,27 @@ def test_the_issue_names_the_numbers():
     (base, once) = ARMS["a"]
     assert base.name == BASE
     assert value_of(once.of(FULL), "stage.first_budget") == "8000"
+    assert {arm.name for arm in ARMS["d"]} == {BASE, "streaming"}
     assert {arm.name for arm in ARMS["b"]} == {BASE, "uncertainty", "disagreement", "information"}
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=list(SIZES))
+def test_a_stream_s_steps_come_to_the_judgements_and_episodes_of_a_round(size):
+    (arm,) = (arm for arm in ARMS["d"] if arm.streams)
+    words = [*words_of(size), *arm.of(size)]
+    batch = int(value_of(size.options, "stage.ppo.batch_size"))
+    assert size.later % size.step == 0
+    steps = size.later // size.step
+    assert steps * episodes(size.episodes, batch, size.step / size.later) == size.episodes
+    # the last value of a key counts
+    assert value_of(words[::-1], "stage.reward_model") == "continued"
+    options = {
+        key.removeprefix("stage."): json.loads(value) if value.isdigit() else value
+        for key, _, value in (word.partition("=") for word in arm.of(size))
+        if key.startswith("stage.") and key.count(".") == 1
+    }
+    stage = LoopStage.model_validate({**options, "rm": {"judge_share": 0}})
+    assert (stage.mode, stage.queue) == ("streaming", size.step)
 
 
 def test_every_word_is_a_key_of_the_loop():
@@ -245,9 +267,10 @@ def test_parts_and_seeds_make_the_cells(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(
         "scripts.study_loop.label_cell", lambda world, *how: made.append((world.seed, "labels"))
     )
-    list(cells(parser().parse_args(["--parts", "a,b,c", "--seeds", "5,6,7,8", "--runs", str(tmp_path)])))
+    list(cells(parser().parse_args(["--parts", "a,b,c,d", "--seeds", "5,6,7,8", "--runs", str(tmp_path)])))
     assert made.count((5, "labels")) == 9
     assert (8, "one shot") in made
+    assert made.count((7, "streaming")) == 1
     assert (8, "labels") not in made  # three seeds for what is not (a)
     assert (8, "information") not in made
     with pytest.raises(SystemExit):
