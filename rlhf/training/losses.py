@@ -14,7 +14,10 @@ from rlhf.training.experience import Experience
 
 @dataclass(frozen=True)
 class Losses:
-    """`loss` is to be differentiated; `sums` add up over the parts of a minibatch, maxima do not."""
+    """`loss` is to be differentiated; `sums` add up over the parts of a minibatch, maxima do not.
+
+    Ratio and gap are the policy's, 0 where it was not asked for.
+    """
 
     loss: Tensor
     sums: dict[str, Tensor]
@@ -24,9 +27,16 @@ class Losses:
 
 
 def ppo_losses(
-    out: TokenOutputs, experience: Experience, rows: Sequence[int], stage: PpoStage, *, num_tokens: float
+    out: TokenOutputs,
+    experience: Experience,
+    rows: Sequence[int],
+    stage: PpoStage,
+    *,
+    num_tokens: float,
+    policy: bool = True,
+    critic: bool = True,
 ) -> Losses:
-    """The losses of the chosen rows' tokens, for which the module said `out`.
+    """The losses of the chosen rows' tokens, for which the module said `out`: the policy's, the critic's.
 
     `num_tokens` is the minibatch's, over all microbatches and processes. Sums are over tokens, but for the
     losses themselves.
@@ -39,24 +49,29 @@ def ppo_losses(
 
     old_logprobs_N = flat(experience.old_logprobs_BT)
     all_N = torch.ones_like(old_logprobs_N, dtype=torch.bool)
-    policy = policy_loss(
-        out.logprobs_N,
-        old_logprobs_N,
-        flat(experience.advantages_BT),
-        all_N,
-        clip=stage.clip,
-        num_tokens=num_tokens,
-        weights_BT=None if experience.weights_BT is None else flat(experience.weights_BT),
-    )
-    loss = policy.loss
-    sums = {
-        "policy_loss": policy.loss,
-        "tokens": policy.num_tokens,
-        "clip_fraction": policy.clip_fraction_sum,
-        "approx_kl": policy.approx_kl_sum,
-        "ratio": policy.ratio_sum,
-    }
-    if stage.has_critic:
+    nothing = torch.zeros((), device=all_N.device)
+    loss, ratio_max, gap_max, gap_sum = nothing, nothing, nothing, nothing
+    sums: dict[str, Tensor] = {}
+    if policy:
+        found = policy_loss(
+            out.logprobs_N,
+            old_logprobs_N,
+            flat(experience.advantages_BT),
+            all_N,
+            clip=stage.clip,
+            num_tokens=num_tokens,
+            weights_BT=None if experience.weights_BT is None else flat(experience.weights_BT),
+        )
+        gap_N = (out.logprobs_N.detach() - old_logprobs_N).exp().sub(1).abs()
+        loss, ratio_max, gap_max, gap_sum = found.loss, found.ratio_max, gap_N.max(), gap_N.double().sum()
+        sums |= {
+            "policy_loss": found.loss,
+            "tokens": found.num_tokens,
+            "clip_fraction": found.clip_fraction_sum,
+            "approx_kl": found.approx_kl_sum,
+            "ratio": found.ratio_sum,
+        }
+    if critic and stage.has_critic:
         value = value_loss(
             out.values_N,
             flat(experience.old_values_BT),
@@ -71,11 +86,4 @@ def ppo_losses(
             "value_clip_fraction": value.clip_fraction_sum,
             "value_error": value.squared_error_sum,
         }
-    gap_N = (out.logprobs_N.detach() - old_logprobs_N).exp().sub(1).abs()
-    return Losses(
-        loss=loss,
-        sums={name: x.detach() for name, x in sums.items()},
-        ratio_max=policy.ratio_max,
-        gap_max=gap_N.max(),
-        gap_sum=gap_N.double().sum(),
-    )
+    return Losses(loss, {name: x.detach() for name, x in sums.items()}, ratio_max, gap_max, gap_sum)

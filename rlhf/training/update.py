@@ -79,6 +79,10 @@ class PpoUpdater:
         self._stage = stage
         self.budget = budget
         self._pad_id = pad_id
+        # one after the other, memory holds the activations of one; several processes bring all gradients
+        # together in one backward pass
+        apart = stage.has_critic and accelerator.num_processes == 1
+        self._at_once: list[dict[str, bool]] = [{"critic": False}, {"policy": False}] if apart else [{}]
         self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
 
     def batch(self, rows: Sequence[Encoded]) -> Batch | PackedBatch:
@@ -189,15 +193,16 @@ class PpoUpdater:
         for number, rows in enumerate(parts):
             batch = self.batch([experience.episodes[row].encoded for row in rows])
             last = number == len(parts) - 1
-            with nullcontext() if last else accelerator.no_sync(self._module):
-                out: TokenOutputs = self._module(batch)
-                losses = ppo_losses(out, experience, rows, self._stage, num_tokens=num_tokens)
-                # processes average their gradients, and the losses are parts of one sum
-                accelerator.backward(losses.loss * accelerator.num_processes)
-            seen["gap"] = max(seen["gap"], losses.gap_max.item())
-            seen["gap_sum"] += losses.gap_sum.item()
-            seen["ratio"] = max(seen["ratio"], losses.ratio_max.item())
-            _add(sums, {name: float(value) for name, value in losses.sums.items()})
+            for models in self._at_once:
+                with nullcontext() if last else accelerator.no_sync(self._module):
+                    out: TokenOutputs = self._module(batch, **models)
+                    losses = ppo_losses(out, experience, rows, self._stage, num_tokens=num_tokens, **models)
+                    # processes average their gradients, and the losses are parts of one sum
+                    accelerator.backward(losses.loss * accelerator.num_processes)
+                seen["gap"] = max(seen["gap"], losses.gap_max.item())
+                seen["gap_sum"] += losses.gap_sum.item()
+                seen["ratio"] = max(seen["ratio"], losses.ratio_max.item())
+                _add(sums, {name: float(value) for name, value in losses.sums.items()})
         return sums
 
     def _backward_mix(self, shown: Sequence[Encoded]) -> dict[str, float]:

@@ -162,9 +162,10 @@ def test_old_logprobs_are_computed_in_the_microbatches_of_the_first_epoch() -> N
             super().__init__()
             self.inner = inner
 
-        def forward(self, batch: PackedBatch) -> Any:
-            seen[torch.is_grad_enabled()].append(batch.ids_1N.tolist())
-            return self.inner(batch)
+        def forward(self, batch: PackedBatch, *, policy: bool = True, critic: bool = True) -> Any:
+            if policy:
+                seen[torch.is_grad_enabled()].append(batch.ids_1N.tolist())
+            return self.inner(batch, policy=policy, critic=critic)
 
     stage = stage_of(minibatch_size=4, microbatch_tokens=30, epochs=2)
     make_ppo(make_updater(stage, make_roles(), wrap=Spy)).iterate(Progress(0, FixedKl(0.05)), 1)
@@ -172,6 +173,19 @@ def test_old_logprobs_are_computed_in_the_microbatches_of_the_first_epoch() -> N
     assert len(before) > 2
     assert trained_on[: len(before)] == before
     assert trained_on[len(before) :] != before
+
+
+def test_memory_holds_the_activations_of_policy_or_critic_at_a_time() -> None:
+    asked: list[tuple[bool, bool]] = []
+
+    class Spy(Fragile):
+        def forward(self, batch: PackedBatch, *, policy: bool = True, critic: bool = True) -> Any:
+            if torch.is_grad_enabled():
+                asked.append((policy, critic))
+            return self.inner(batch, policy=policy, critic=critic)
+
+    trained(stage_of(epochs=1), lambda module: Spy(module, 0, CPU, only_training=True))
+    assert set(asked) == {(True, False), (False, True)}
 
 
 def test_a_first_ratio_that_is_not_1_is_told() -> None:
@@ -205,12 +219,12 @@ class Fragile(nn.Module):
         self.inner, self.limit, self.error, self.only_training = inner, limit, error, only_training
         self.failures = 0
 
-    def forward(self, batch: PackedBatch) -> Any:
+    def forward(self, batch: PackedBatch, **models: bool) -> Any:
         tokens = batch.ids_1N.count_nonzero()  # the filler is of zeros
         if tokens > self.limit and (torch.is_grad_enabled() or not self.only_training):
             self.failures += 1
             raise self.error
-        return self.inner(batch)
+        return self.inner(batch, **models)
 
 
 CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
@@ -265,12 +279,12 @@ def test_memory_that_is_short_in_the_middle_of_a_minibatch_counts_no_token_twice
             super().__init__()
             self.inner = inner
 
-        def forward(self, batch: PackedBatch) -> Any:
+        def forward(self, batch: PackedBatch, **models: bool) -> Any:
             calls[0] += torch.is_grad_enabled()
-            if calls[0] == 3:  # two microbatches have left their gradient
+            if calls[0] == 6:  # two microbatches have left their gradients, and the policy's of the third
                 calls[0] += 1
                 raise CPU
-            return self.inner(batch)
+            return self.inner(batch, **models)
 
     found, made, _ = trained(stage, Once)
     assert len(made.said) == 1
