@@ -22,7 +22,7 @@ from rlhf.online.rounds import guidelines_text, judging_name, logged
 from rlhf.runs.loop_record import LoopRecord, RoundRecord
 from stages.loop_scores import is_embedded
 from stages.loop_setup import Loop, name_of, now, read_judged, read_lines
-from stages.loop_streaming import said_so_far
+from stages.loop_taken import said_so_far
 from stages.loop_waiting import Asked, judged, raters_of
 
 SHOWN = 8

@@ -11,14 +11,11 @@ from typing import Any, cast
 
 from feedback_ui.service.access import OPERATOR
 from feedback_ui.service.campaigns import campaigns, set_status
-from feedback_ui.service.progress import campaign_progress
 from feedback_ui.service.snapshot import news
 from rlhf.errors import ConfigError
-from rlhf.online.campaigns import take_new
-from rlhf.online.judgements import Judged, agreement, judged_of, sha256, skills
+from rlhf.online.judgements import agreement, sha256, skills
 from rlhf.online.judging import slice_quality
-from rlhf.online.merging import Labelled, by_item, slice_of
-from rlhf.online.pairs import Pair
+from rlhf.online.merging import by_item, slice_of
 from rlhf.online.selection import Strategy
 from rlhf.online.streaming import (
     Taken,
@@ -32,10 +29,9 @@ from rlhf.online.streaming import (
 from rlhf.runs.loop_record import PolicyEntry, RoundRecord, StepRecord
 from stages.judges import model_reward
 from stages.loop_sampling import ITEMS, Draw, answers, chosen, nothing_to_ask, put_before_raters
-from stages.loop_setup import Loop, name_of, now, read_lines
+from stages.loop_setup import Loop, name_of, now
+from stages.loop_taken import all_pairs, all_said, labelled, newest_reward_model, open_judgements, take
 from stages.loop_waiting import Asked, judged, raters_of
-
-TAKEN, BACK = "judgements.jsonl", "taken_back.jsonl"
 
 
 def sample_step(loop: Loop, round_: RoundRecord) -> RoundRecord:
@@ -63,7 +59,7 @@ def select_step(loop: Loop, round_: RoundRecord) -> RoundRecord:
     pairs = loop.pairs_of(round_, step)
     version = put_before_raters(loop, round_, pairs)
     there, _ = news(loop.db, round_.campaign, step.after)
-    needed = min(step.needed, there + _open(loop, round_))
+    needed = min(step.needed, there + open_judgements(loop, round_))
     if not needed:
         raise nothing_to_ask(f"step {step.number}")
     apart = sum(pair.part == "evaluation" for pair in pairs)
@@ -85,8 +81,8 @@ def select_step(loop: Loop, round_: RoundRecord) -> RoundRecord:
 def wait_step(loop: Loop, round_: RoundRecord) -> RoundRecord | None:
     """Until enough new judgements are there, or the time is over; None where nobody is to wait."""
     began, step = time.monotonic(), round_.step
-    done = full(_said(loop).values(), round_.raters_per_item)
-    known = _known(loop)
+    done = full(all_said(loop).values(), round_.raters_per_item)
+    known = all_pairs(loop)
     pairs = [pair for pair in known if pair.key not in done] or known
     found = judged(loop, round_, Asked(round_.campaign, pairs, step.after, step.needed))
     if found is None:
@@ -101,12 +97,12 @@ def learn_step(loop: Loop, round_: RoundRecord) -> RoundRecord:
     """Takes the judgements in, and the reward model goes on learning from them, mixed with older ones."""
     began, step, stage = time.monotonic(), round_.step, loop.stage
     assert step.upto is not None
-    before = _said(loop)
-    taken = _take(loop, round_)
+    before = all_said(loop)
+    taken = take(loop, round_)
     said = merged([Taken(list(before.values())), taken])
     rounds = labelled(loop, said)
     rows = by_item(rounds, aggregate=stage.aggregate, recent_weight=stage.recent_weight)
-    earlier = _reward_model(loop)
+    earlier = newest_reward_model(loop)
     seed = loop.seed(round_, "step", step.number, "replay")
     replay = len(rows) if earlier is None else stage.replay
     own = lesson(rows, taken.items, replay, seed=seed)
@@ -173,11 +169,11 @@ def improve_step(loop: Loop, round_: RoundRecord) -> RoundRecord:
         update={"runs": {**round_.runs, **runs}, "kl_nats": manifest.metrics["kl"]}
         | ({"candidate": made} if ends else {})
     )
-    loop.record = loop.record.model_copy(update={"newest": made})  # saved with the step
     return _save(
         loop,
         round_,
         "judging" if ends else "sampling",
+        newest=made,
         runs=runs,
         made=made,
         kl_nats=manifest.metrics["kl"],
@@ -185,24 +181,8 @@ def improve_step(loop: Loop, round_: RoundRecord) -> RoundRecord:
     )
 
 
-def labelled(loop: Loop, said: dict[Any, Judged]) -> list[Labelled]:
-    """All judgements that count, with the round that put their pairs before raters."""
-    found: list[Labelled] = []
-    for round_ in loop.record.rounds:
-        pairs = loop.pairs(round_)
-        keys = {pair.key for pair in pairs}
-        found.append(Labelled(round_.number, pairs, [one for one in said.values() if one.item in keys]))
-    return found
-
-
-def said_so_far(loop: Loop) -> list[Judged]:
-    """All judgements that the steps took, each once."""
-    return list(_said(loop).values())
-
-
 def begun_by(round_: RoundRecord, policy: PolicyEntry) -> RoundRecord:
-    """After a rollback: a step that is not done goes on from this policy; its own answers, where none of them
-    has been put before raters."""
+    """After a rollback: a step that is not done goes on from this policy, and has it answer if none has."""
     if not round_.steps or round_.step.made is not None:
         return round_
     step, status = round_.step.model_copy(update={"policy": policy}), round_.status
@@ -233,7 +213,7 @@ def _begin(loop: Loop, round_: RoundRecord) -> RoundRecord:
     newest = loop.record.newest or loop.record.incumbent
     needed = judgements_needed(stage, round_.budget, round_.judgements, is_first=not steps)
     left = None if stage.max_judgements is None else stage.max_judgements - loop.record.judgements
-    waiting = _open(loop, round_) if steps else 0
+    waiting = open_judgements(loop, round_) if steps else 0
     step = StepRecord(
         number=len(steps) + 1,
         policy=newest,
@@ -260,57 +240,11 @@ def _draw(loop: Loop, round_: RoundRecord) -> Draw:
         other=other,
         wanted=step.asks,
         strategy=cast("Strategy", round_.strategy),
-        reward_model=_reward_model(loop),
-        earlier=_known(loop, before=step),
+        reward_model=newest_reward_model(loop),
+        earlier=all_pairs(loop, before=step),
         purpose=("step", step.number),
         renewed=False,
     )
-
-
-def _take(loop: Loop, round_: RoundRecord) -> Taken:
-    """The step's judgements out of a snapshot that is named by the last one; kept beside it by content."""
-    step = round_.step
-    assert step.upto is not None
-    folder = loop.path(round_.number, loop.of_step(step, f"judgements-{step.upto}"))
-    said, back = take_new(loop.db, round_.campaign, folder, after=step.after, upto=step.upto)
-    loop.write_lines(round_, loop.of_step(step, BACK), ({"place": place} for place in back))
-    loop.write_lines(round_, loop.of_step(step, TAKEN), (one.row() for one in said))
-    return Taken(said, back)
-
-
-def _said(loop: Loop) -> dict[Any, Judged]:
-    """What counts of all that the finished steps took."""
-    found: list[Taken] = []
-    for round_ in loop.record.rounds:
-        for step in round_.steps:
-            if step.snapshot_sha256 is not None:
-                said = read_lines(loop.path(round_.number, loop.of_step(step, TAKEN)))
-                back = read_lines(loop.path(round_.number, loop.of_step(step, BACK)))
-                places = [(row["place"][0], row["place"][1], row["place"][2]) for row in back]
-                found.append(Taken([judged_of(row) for row in said], places))
-    return merged(found)
-
-
-def _known(loop: Loop, before: StepRecord | None = None) -> list[Pair]:
-    """The pairs of all steps; or of those before one."""
-    return [
-        pair
-        for round_ in loop.record.rounds
-        for step in round_.steps
-        if before is None or step.number < before.number
-        for pair in loop.pairs_of(round_, step)
-    ]
-
-
-def _reward_model(loop: Loop) -> str | None:
-    """The newest that a step made."""
-    return next((step.runs["rm"] for step in reversed(loop.record.steps) if "rm" in step.runs), None)
-
-
-def _open(loop: Loop, round_: RoundRecord) -> int:
-    """Judgements that raters can still give on the pairs that are there."""
-    progress = campaign_progress(loop.db, OPERATOR, round_.campaign)
-    return progress.wanted - progress.judgements
 
 
 def _ends(loop: Loop, round_: RoundRecord, *, judgements: int) -> bool:
@@ -318,10 +252,15 @@ def _ends(loop: Loop, round_: RoundRecord, *, judgements: int) -> bool:
     return round_.budget - judgements < round_.raters_per_item
 
 
-def _save(loop: Loop, round_: RoundRecord, status: str, **changed: Any) -> RoundRecord:
+def _save(
+    loop: Loop, round_: RoundRecord, status: str, *, newest: PolicyEntry | None = None, **changed: Any
+) -> RoundRecord:
     """The round at its next status, its newest step with these changes; seconds add up."""
     step, spent = round_.step, changed.pop("seconds")
     changed["seconds"] = {**step.seconds, **spent}
     total = {name: round_.seconds.get(name, 0.0) + more for name, more in spent.items()}
     round_ = round_.with_step(step.model_copy(update=changed))
-    return loop.save_round(round_, status=status, seconds={**round_.seconds, **total})
+    round_ = round_.model_copy(update={"status": status, "seconds": {**round_.seconds, **total}})
+    record = loop.record.with_round(round_)
+    loop.save(record.model_copy(update={"newest": newest}) if newest else record)
+    return round_

@@ -1,6 +1,6 @@
 """Loops that are ended at a moment of the test's choosing, as by a kill."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -14,7 +14,7 @@ class Killed(BaseException):
 
 
 @contextmanager
-def killed_at(event: int) -> Iterator[None]:
+def killed_at(event: int) -> Generator[None]:
     """Ends everything at the so-manieth write, of a file before or after it, or of the store after it."""
     count = 0
     writes, commits = rlhf.runs.run.write_atomic, Database.write

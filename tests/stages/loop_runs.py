@@ -33,6 +33,19 @@ SMALL: dict[str, Any] = {
     },
 }  # fmt: skip
 
+STREAM: dict[str, Any] = {
+    "stage__mode": "streaming",
+    "stage__rounds": 2,
+    "stage__budget": 12,
+    "stage__step_judgements": 6,
+    "stage__replay": 4,
+    "stage__queue": 8,
+    "stage__rm": {
+        "max_steps": 2, "batch_size": 4, "learning_rate": 1e-2, "validation_share": 0.0, "judge_share": 0.0
+    },
+}  # fmt: skip
+"""The same as a stream: a round of one step, and one of two."""
+
 
 def run_loop(runs_dir: Path, policy: Path, **options: Any) -> Manifest | None:
     """Runs `stage=loop` in this process; options are dotted with `__`."""

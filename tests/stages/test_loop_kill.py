@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loop_runs import record_of, run_loop, weights_of
+from loop_runs import STREAM, record_of, run_loop, weights_of
 from stage_runs import PROCESSES
 
 from stages.loop_setup import read_lines
@@ -53,19 +53,47 @@ def kill_often(
 @pytest.mark.slow
 @pytest.mark.parametrize(("kills", "seed"), [(4, 0), (10, 1), (10, 2)])
 def test_the_end_is_the_undisturbed_one(tmp_path: Path, tiny_model: Path, kills: int, seed: int) -> None:
-    options = {"seed": seed, "stage__ask_people": 4}
-    process = in_a_process(tmp_path / "whole", tiny_model, options)
+    assert whole_and_killed(tmp_path, tiny_model, {"stage__ask_people": 4}, kills, seed) == {
+        f"round-{number}/{name}" for number in (1, 2) for name in (*LINES, "judging_judgements.jsonl")
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kills", "seed"), [(6, 3), (14, 4)])
+def test_the_end_of_a_stream_is_the_undisturbed_one(
+    tmp_path: Path, tiny_model: Path, kills: int, seed: int
+) -> None:
+    options = {**STREAM, "stage__ask_people": 4, "stage__queue": 12}
+    files = whole_and_killed(tmp_path, tiny_model, options, kills, seed)
+    assert {f"round-2/step-{number}/{name}" for number in (2, 3) for name in LINES} < files
+
+
+LINES = ("items.jsonl", "judgements.jsonl", "preferences.jsonl")
+
+
+def whole_and_killed(
+    folder: Path, policy: Path, options: Mapping[str, Any], kills: int, seed: int
+) -> set[str]:
+    """Runs a loop undisturbed and through kills, and compares; the files of lines that both left."""
+    options = {**options, "seed": seed}
+    process = in_a_process(folder / "whole", policy, options)
     process.join()
     assert process.exitcode == 0
-    files = files_in(tmp_path / "whole")
-    assert kill_often(tmp_path / "killed", tiny_model, options, kills, files, seed) > 1
-    mine, whole = record_of(tmp_path / "killed"), record_of(tmp_path / "whole")
+    files = files_in(folder / "whole")
+    assert kill_often(folder / "killed", policy, options, kills, files, seed) > 1
+    mine, whole = record_of(folder / "killed"), record_of(folder / "whole")
     assert mine.without_times() == whole.without_times()
-    assert weights_of(tmp_path / "killed") == weights_of(tmp_path / "whole")
-    for number in range(1, len(whole.rounds) + 1):
-        for name in ("items.jsonl", "judgements.jsonl", "preferences.jsonl", "judging_judgements.jsonl"):
-            one, other = (
-                read_lines(tmp_path / which / "t" / "loop-1" / f"round-{number}" / name)
-                for which in ("killed", "whole")
-            )
-            assert one == other
+    assert weights_of(folder / "killed") == weights_of(folder / "whole")
+    one, other = (lines_of(folder / which / "t" / "loop-1") for which in ("killed", "whole"))
+    assert one == other
+    return set(one)
+
+
+def lines_of(loop: Path) -> dict[str, list[dict[str, Any]]]:
+    """What a loop wrote in lines, but for the snapshots, whose ids are the store's."""
+    found = loop.glob("round-*/**/*.jsonl")
+    return {
+        str(path.relative_to(loop)): read_lines(path)
+        for path in found
+        if "snapshot" not in str(path.relative_to(loop)) and "judgements-" not in str(path.parent.name)
+    }

@@ -14,7 +14,7 @@ from feedback_ui.service.campaigns import campaigns
 from rlhf.errors import InputError
 from rlhf.online.campaigns import put_up
 from rlhf.online.pairs import pair_of
-from rlhf.runs.loop_record import LoopRecord, PolicyEntry, RoundRecord
+from rlhf.runs.loop_record import LoopRecord, PolicyEntry, RoundRecord, StepRecord
 from stages.loop import roll_back
 from stages.loop_judging import asked_of_people
 
@@ -67,6 +67,38 @@ def test_the_round_that_is_being_judged_is_measured_anew() -> None:
     assert loop.said[-1] == "sft is the incumbent (run of sft)"
     with pytest.raises(InputError, match="there are sft, round-1"):
         roll_back(loop, "round-7")
+
+
+@pytest.mark.parametrize(("status", "expected"), [("selecting", "sampling"), ("waiting", "waiting")])
+def test_a_step_that_is_not_done_goes_on_from_the_policy_that_was_rolled_back_to(status, expected) -> None:
+    step = StepRecord(number=3, policy=entry("step-2"), asks=4, needed=8, started=NOW)
+    round_ = judging(status=status, steps=[step], runs={}, candidate=None)
+    policies = [entry("sft"), entry("round-1")]
+    loop: Any = Kept(
+        LoopRecord(
+            experiment="t", mode="streaming", incumbent=policies[1], policies=policies,
+            newest=entry("step-2"), rounds=[round_],
+        )
+    )  # fmt: skip
+    roll_back(loop, "sft")
+    (changed,) = loop.record.rounds
+    assert (changed.status, changed.incumbent, changed.step.policy) == (expected, "sft", entry("sft"))
+    assert loop.record.newest == entry("sft")
+
+
+def test_after_its_steps_a_stream_s_candidate_is_tested_all_the_same() -> None:
+    done = StepRecord(number=3, policy=entry("step-2"), asks=4, needed=8, started=NOW, made=entry("round-2"))
+    loop: Any = Kept(
+        LoopRecord(
+            experiment="t", mode="streaming", incumbent=entry("round-1"), newest=entry("round-2"),
+            policies=[entry("sft"), entry("round-1")], rounds=[judging(steps=[done])],
+        )
+    )  # fmt: skip
+    roll_back(loop, "sft")
+    (changed,) = loop.record.rounds
+    assert (changed.status, changed.steps, changed.incumbent) == ("judging", [done], "sft")
+    assert "eval" not in changed.runs
+    assert loop.record.newest == entry("sft")
 
 
 def row(number: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 from loop_kills import Killed, killed_at
-from loop_runs import record_of, run_loop, weights_of
+from loop_runs import STREAM, record_of, run_loop, weights_of
 
 from feedback_ui.database import Database, open_database
 from feedback_ui.service.access import OPERATOR, Actor
@@ -23,18 +23,6 @@ from rlhf.online.promotion import Decision, decide
 from rlhf.runs import Experiment
 from rlhf.runs.loop_record import Guard, StepRecord
 from stages.loop_setup import read_lines
-
-STREAM: dict[str, Any] = {
-    "stage__mode": "streaming",
-    "stage__rounds": 2,
-    "stage__budget": 12,
-    "stage__step_judgements": 6,
-    "stage__replay": 4,
-    "stage__queue": 8,
-    "stage__rm": {
-        "max_steps": 2, "batch_size": 4, "learning_rate": 1e-2, "validation_share": 0.0, "judge_share": 0.0
-    },
-}  # fmt: skip
 
 
 def stream(runs_dir: Path, policy: Path, **options: Any) -> Any:
