@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from rlhf.algos.logprobs import token_logprobs
 from rlhf.data.rounding import TOKENS, rounded
 from rlhf.errors import ModelError
+from rlhf.models.products import product
 
 CHUNK_LOGITS = {"cpu": 1 << 22, "cuda": 1 << 27}  # logits at once
 LEAST_ROWS = 64  # in a chunk; fewer make a slow product
@@ -52,7 +53,8 @@ def language_head(
 
 def chunk_rows(columns: int, device: torch.device) -> int:
     """How many tokens have their logits at once, of `columns` words; or words, of so many tokens."""
-    return max(CHUNK_LOGITS.get(device.type, CHUNK_LOGITS["cpu"]) // max(columns, 1), LEAST_ROWS)
+    rows = CHUNK_LOGITS.get(device.type, CHUNK_LOGITS["cpu"]) // max(columns, 1)
+    return max(rows // LEAST_ROWS * LEAST_ROWS, LEAST_ROWS)
 
 
 class _Head(torch.autograd.Function):
@@ -123,11 +125,9 @@ class _Head(torch.autograd.Function):
                 slope_V[part] = slope_Nv.sum(0)
             slope_Nv = slope_Nv.to(weight.dtype)
             if slope_ND is not None:
-                slope_ND += slope_Nv @ weight
-            if slope_VD is not None and slope_VD.dtype == slope_Nv.dtype:
-                torch.mm(slope_Nv.t(), hidden_ND, out=slope_VD[part])
-            elif slope_VD is not None:
-                slope_VD[part] = slope_Nv.t() @ hidden_ND
+                slope_ND += product(slope_Nv, weight.t())
+            if slope_VD is not None:
+                slope_VD[part] = product(hidden_ND.t(), slope_Nv.t()).t()
         slope_ND = None if slope_ND is None else slope_ND.to(hidden_dtype)
         return slope_ND, slope_VD, slope_V, None, None, None
 
@@ -143,7 +143,7 @@ def _scaled(
     """Logits over the temperature [N, V], float32 at least; before that, where they are capped."""
     temperature, softcap, *_ = ctx.options
     bias = None if bias_V is None else bias_V.to(weight_VD.dtype)
-    logits_NV = nn.functional.linear(hidden_ND, weight_VD, bias)
+    logits_NV = product(hidden_ND, weight_VD, bias)
     logits_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
     capped_NV = None
     if softcap:

@@ -26,6 +26,7 @@ from rlhf.config import ModelConfig
 from rlhf.data.hub import mind_the_network
 from rlhf.errors import ModelError
 from rlhf.models.attention import use_own_attention
+from rlhf.models.products import use_fast_products
 
 ADAPTER_BASE = "base.json"
 
@@ -75,6 +76,7 @@ def load_model(
         ) from error
     disable_dropout(model)
     use_own_attention(model)
+    use_fast_products(model)
     return cast(PreTrainedModel, model)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from rlhf.models.policy_value import PolicyValue, decoder_of
+from rlhf.models.products import product
 from rlhf.training.memory import TokenBudget
 
 PRODUCT = {"cpu": 1024, "cuda": 8192}  # rows and columns of the measured product
@@ -105,10 +106,10 @@ def padding_share(lengths: Sequence[int], parts: Sequence[Sequence[int]], budget
 
 
 def product_flops(dtype: torch.dtype, device: torch.device, patience_s: float = 0.3) -> float:
-    """FLOP/s of a square matrix product, 2 n^3 of them in each."""
+    """FLOP/s of a square matrix product as the models multiply, 2 n^3 of them in each."""
     size = PRODUCT[device.type]
     one, other = (torch.randn(size, size).to(device, dtype) for _ in range(2))
-    return 2.0 * size**3 / best_seconds(lambda: one @ other, device, patience_s)
+    return 2.0 * size**3 / best_seconds(lambda: product(one, other), device, patience_s)
 
 
 def best_seconds(work: Callable[[], object], device: torch.device, patience_s: float) -> float:
