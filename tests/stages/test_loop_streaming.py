@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 from loop_kills import Killed, killed_at
-from loop_runs import STREAM, record_of, run_loop, weights_of
+from loop_runs import STREAM, configured, record_of, run_loop, weights_of
 
 from feedback_ui.database import Database, open_database
 from feedback_ui.service.access import OPERATOR, Actor
@@ -18,10 +18,12 @@ from feedback_ui.service.campaigns import campaign_info, campaigns
 from feedback_ui.service.claims import next_task
 from feedback_ui.service.judgements import revise, skip, submit, undo
 from feedback_ui.service.progress import campaign_progress
+from rlhf.config import validate
 from rlhf.errors import ConfigError
 from rlhf.online.promotion import Decision, decide
 from rlhf.runs import Experiment
 from rlhf.runs.loop_record import Guard, StepRecord
+from stages.loop_opening import first_policy, identity_of
 from stages.loop_setup import read_lines
 
 
@@ -146,6 +148,8 @@ def test_asked_again_it_reports_and_in_rounds_it_is_another_loop(whole: Path, ti
     assert record_of(whole) == before
     assert weights_of(whole) == weights
     assert not (whole / "t" / "loop-2").exists()
+    ways = [validate(configured(whole, tiny_model, options)) for options in (STREAM, {})]
+    assert len({identity_of(cfg, first_policy(cfg)) for cfg in ways}) == 2
 
 
 EVERY = 13  # events from one kill to the next, and up to four more
