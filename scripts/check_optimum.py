@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -75,6 +76,7 @@ SMALL = (
 HARD = (*SMALL, "stage.total_episodes=1228800", "stage.batch_size=2048", "stage.minibatch_size=512")
 OPTIONS: dict[str, tuple[str, ...]] = {"small": SMALL, "hard": HARD}
 DEFAULT_ESTIMATOR = "gae"
+ADVANTAGES = (DEFAULT_ESTIMATOR, "one_step", "reinforce", "rloo", "reinforce_pp")
 ESTIMATORS = {  # what an estimator cannot do without
     "rloo": ("stage.samples_per_prompt=8",),
     "reinforce_pp": ("stage.whiten_advantages=true",),
@@ -97,6 +99,21 @@ class Line:
     iteration_error: float  # largest difference of soft value iteration and enumeration: J*, log pi*
     seconds: float  # of PPO
     options: tuple[str, ...]
+    commit: str
+    cores: int
+
+    @property
+    def what(self) -> tuple[str, str, float, int]:
+        """What it is a measurement of."""
+        return (self.size, self.estimator, self.beta, self.seed)
+
+    @classmethod
+    def read(cls, said: dict[str, Any]) -> "Line":
+        """As it was written down."""
+        known: dict[str, Any] = dict(said)
+        known |= {name: Nearness(**said[name]) for name in ("ppo", "supervised")}
+        known["options"] = tuple(said["options"])
+        return cls(**known)
 
     @property
     def short(self) -> str:
@@ -122,9 +139,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--betas", default="0.5,0.2")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument(
-        "--estimator", default=DEFAULT_ESTIMATOR, help="stage.advantage; several with commas between"
+        "--estimator",
+        default=DEFAULT_ESTIMATOR,
+        help=f"stage.advantage, of {', '.join(ADVANTAGES)}; several with commas between",
     )
-    parser.add_argument("--out", type=Path, help="a folder for optimum.json and optimum.md")
+    parser.add_argument(
+        "--out", type=Path, help="a folder for optimum.json and optimum.md; other lines there stay"
+    )
     parser.add_argument("options", nargs="*", metavar="key=value", help="for stage=ppo, as in stage.lam=0.95")
     asked = parser.parse_args(arguments)
     quiet_libraries()
@@ -132,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for size, beta, estimator, seed in itertools.product(
         asked.sizes.split(","), asked.betas.split(","), asked.estimator.split(","), asked.seeds.split(",")
     ):
-        lines.append(check(size, float(beta), int(seed), estimator, asked.options))
+        lines.append(check(size, float(beta), int(seed), estimator, setting, asked.options))
         if asked.out:  # what an interruption leaves is whole
             write_down(asked.out, setting, lines)
         print("\n".join(table(lines)), flush=True)
@@ -142,7 +163,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if any(line.short for line in lines) else 0
 
 
-def check(size: str, beta: float, seed: int, estimator: str, more: Sequence[str] = ()) -> Line:
+def check(
+    size: str, beta: float, seed: int, estimator: str, setting: Setting, more: Sequence[str] = ()
+) -> Line:
     """Runs PPO on one task and measures it.
 
     Raises:
@@ -174,6 +197,8 @@ def check(size: str, beta: float, seed: int, estimator: str, more: Sequence[str]
         iteration_error=max(away, abs(float(values_P.mean()) - objective.best)),
         seconds=ran.figures["ppo-1"]["seconds"],
         options=options,
+        commit=setting.commit[:12] + ("+" if setting.dirty else ""),
+        cores=setting.cores,
     )
 
 
@@ -227,7 +252,7 @@ def table(lines: Sequence[Line]) -> list[str]:
     """A row a run, in Markdown."""
     head = (
         "size", "β", "seed", "estimator", "f", "KL(π‖π*)", "f, supervised", "KL, supervised",
-        "J", "J*", "KL(π‖π_ref)", "identity", "two ways", "minutes", "",
+        "J", "J*", "KL(π‖π_ref)", "identity", "two ways", "minutes", "cores", "commit", "",
     )  # fmt: skip
     rows = [head, ("---",) * len(head)]
     for line in lines:
@@ -247,6 +272,8 @@ def table(lines: Sequence[Line]) -> list[str]:
                 f"{line.ppo.identity_error:.0e}",
                 f"{line.iteration_error:.0e}",
                 f"{line.seconds / 60:.1f}",
+                str(line.cores),
+                f"`{line.commit[:8]}`",
                 line.short,
             )
         )
@@ -254,18 +281,22 @@ def table(lines: Sequence[Line]) -> list[str]:
 
 
 def write_down(folder: Path, setting: Setting, lines: Sequence[Line]) -> None:
-    """optimum.json for programs, optimum.md for people."""
+    """optimum.json for programs, optimum.md for people; what was measured before and not again stays."""
     folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "optimum.json"
+    before = json.loads(file.read_text("utf-8"))["lines"] if file.exists() else []
+    known = {line.what: line for line in (*map(Line.read, before), *lines)}
+    lines = [known[what] for what in sorted(known, key=_place)]
     record = {"part": "optimum", "setting": asdict(setting), "lines": [asdict(line) for line in lines]}
-    (folder / "optimum.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+    file.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
     dirty = " with uncommitted changes" if setting.dirty else ""
     versions = ", ".join(f"{name} {number}" for name, number in setting.packages.items())
     page = [
         "# Measured: optimum",
         "",
-        f"Made by `make optimum` on {setting.date}, commit `{setting.commit[:12]}`{dirty}.",
-        f"{setting.cores} cores of {setting.cpu}, {setting.memory_gib} GiB; load before it "
-        f"{setting.load_before}. Python {setting.python}, {versions}.",
+        f"Made by `make optimum`, last on {setting.date}, commit `{setting.commit[:12]}`{dirty}, in parts: "
+        "each line says its commit, and how many cores it had.",
+        f"{setting.cpu}, {setting.memory_gib} GiB. Python {setting.python}, {versions}.",
         "",
         "f is the share of J* − J_ref that PPO reaches; KL in nats a response; “identity” is "
         "|J* − J − β KL(π‖π*)|, “two ways” the largest difference between soft value iteration and "
@@ -277,6 +308,12 @@ def write_down(folder: Path, setting: Setting, lines: Sequence[Line]) -> None:
         options = dict.fromkeys(" ".join(line.options) for line in lines if line.size == size)
         page += ["", f"Options of the {size} one:", "", *(f"    {words}" for words in options)]
     (folder / "optimum.md").write_text("\n".join(page) + "\n", "utf-8")
+
+
+def _place(what: tuple[str, str, float, int]) -> tuple[int, int, float, int]:
+    """Small ones first, GAE first, the larger beta first."""
+    size, estimator, beta, seed = what
+    return (list(SPACES).index(size), ADVANTAGES.index(estimator), -beta, seed)
 
 
 if __name__ == "__main__":

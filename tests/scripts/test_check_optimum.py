@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from scripts.check_optimum import Line, main, options_of, supervised_fit
+from scripts.check_optimum import Line, main, options_of, supervised_fit, write_down
 from scripts.enumeration import (
     Nearness,
     Objective,
@@ -24,6 +24,7 @@ from scripts.enumeration import (
     rows_of,
     soft_value_iteration,
 )
+from scripts.measuring.setting import setting_now
 from scripts.optimum_task import Task, make_task, random_policy, score
 
 TINY = Space(symbols=3, length=4)
@@ -182,7 +183,7 @@ def test_a_supervised_fit_comes_to_the_optimum(task: Task, monkeypatch: pytest.M
 
 
 NEAR = Nearness(share=0.99, value=0.9, kl_to_optimum=0.01, kl_to_reference=1.0, identity_error=1e-9)
-LINE = Line("small", 0.2, 0, "gae", NEAR, NEAR, 0.91, 1e-12, 60.0, ())
+LINE = Line("small", 0.2, 0, "gae", NEAR, NEAR, 0.91, 1e-12, 60.0, (), "abc", 2)
 
 
 @pytest.mark.parametrize(
@@ -208,6 +209,20 @@ def test_an_estimator_brings_what_it_needs_and_the_last_word_counts():
     assert {"stage.advantage=rloo", "stage.samples_per_prompt=8", "stage.epochs=7"} <= set(options)
     assert sum(option.startswith("stage.epochs=") for option in options) == 1
     assert not any(option.startswith("stage.advantage") for option in options_of("hard", "gae"))
+
+
+def test_what_was_measured_before_stays_beside_what_is_new(tmp_path: Path):
+    setting = setting_now()
+    old = [replace(LINE, size="hard"), LINE, replace(LINE, seed=1)]
+    write_down(tmp_path, setting, old)
+    write_down(tmp_path, setting, [replace(LINE, commit="new"), replace(LINE, beta=0.5, estimator="rloo")])
+    lines = [Line.read(said) for said in json.loads((tmp_path / "optimum.json").read_text())["lines"]]
+    assert [(line.what, line.commit) for line in lines] == [
+        (("small", "gae", 0.2, 0), "new"),
+        (("small", "gae", 0.2, 1), "abc"),
+        (("small", "rloo", 0.5, 0), "abc"),
+        (("hard", "gae", 0.2, 0), "abc"),
+    ]
 
 
 def test_a_short_run_of_the_trainer_comes_nearer(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
