@@ -1,7 +1,7 @@
 """What do rounds bring, which pairs should people be asked about, and how many raters a pair?
 
-`python scripts/study_loop.py [--parts a,b,c,d] [--seeds 0,1,2,3,4] [--size tiny] [--out DIR] [key=value ...]`,
-or `make loop-study`.
+`python scripts/study_loop.py [--parts a,b,c,d] [--seeds 0,1,2,3,4] [--size tiny] [--out DIR]
+[key=value ...]`, or `make loop-study`.
 
 (a) rounds against one shot, at equal numbers of judgements and of PPO's episodes; (b) each strategy against
 pairs by chance; (c) raters who err, one or three a pair, majority against Dawid-Skene, by their labels;
