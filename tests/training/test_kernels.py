@@ -8,16 +8,16 @@ import pytest
 import torch
 
 SHAPES = """
-import os, resource, sys, torch
+import psutil, torch
 from rlhf.config import Config, PpoStage
 from rlhf.training.machine import set_up_machine
 
 set_up_machine(Config(stage=PpoStage(), device="cpu", threads=1))
 torch.mm(torch.ones(8, 64, dtype=torch.bfloat16), torch.ones(64, 64, dtype=torch.bfloat16))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = psutil.Process().memory_info().rss
 for rows in range(1, 401):
     torch.mm(torch.ones(rows, 64, dtype=torch.bfloat16), torch.ones(64, 64, dtype=torch.bfloat16))
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+print((psutil.Process().memory_info().rss - before) / 2**20)
 """
 
 
