@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rlhf.data.encoding import Encoded
-from rlhf.data.rounding import PLACES, TOKENS, rounded
+from rlhf.data.rounding import TOKENS, rounded, rounded_places
 
 FILLER = 0  # a token; nothing reads what becomes of it
 
@@ -48,7 +48,7 @@ class Packing:
         order = sorted(range(len(self.lengths)), key=lambda row: -self.lengths[row])
         groups: list[list[int]] = []
         for row in order:
-            if groups and rounded(self.lengths[groups[-1][0]], PLACES) == rounded(self.lengths[row], PLACES):
+            if groups and rounded_places(self.lengths[groups[-1][0]]) == rounded_places(self.lengths[row]):
                 groups[-1].append(row)
             else:
                 groups.append([row])
@@ -68,7 +68,7 @@ class Packing:
         return order_N.to(self.device)
 
     def _bucket(self, sequences: Sequence[tuple[int, int]]) -> Bucket:
-        longest = rounded(max(length for _, length in sequences), PLACES)
+        longest = rounded_places(max(length for _, length in sequences))
         place_L = torch.arange(longest)
         start_b1, length_b1 = torch.tensor(sequences).unsqueeze(2).unbind(1)
         index_bL = start_b1 + torch.minimum(place_L, length_b1 - 1)

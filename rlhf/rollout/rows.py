@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlhf.data.rounding import PLACES, SEQUENCES, rounded
+from rlhf.data.rounding import SEQUENCES, rounded, rounded_places
 from rlhf.rollout.base import Request, Rollout, Sampling
 from rlhf.rollout.draw import uniforms
 
@@ -63,7 +63,7 @@ class Rows:
     def width(self) -> int:
         """Places that hold the longest live sequence with its next token."""
         width = int(self._place[self._live].max()) + 1
-        return min(_doubled(width) if self._static else rounded(width, PLACES), self.capacity)
+        return min(_doubled(width) if self._static else rounded_places(width), self.capacity)
 
     @property
     def inputs(self) -> tuple[Tensor, Tensor]:
