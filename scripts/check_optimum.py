@@ -103,9 +103,15 @@ class Line:
     cores: int
 
     @property
-    def what(self) -> tuple[str, str, float, int]:
+    def what(self) -> tuple[str, str, float, int, tuple[str, ...]]:
         """What it is a measurement of."""
-        return (self.size, self.estimator, self.beta, self.seed)
+        return (self.size, self.estimator, self.beta, self.seed, self.own_options)
+
+    @property
+    def own_options(self) -> tuple[str, ...]:
+        """Those that others of its size and estimator have not."""
+        usual = options_of(self.size, self.estimator, ())
+        return tuple(option for option in self.options if option not in usual)
 
     @classmethod
     def read(cls, said: dict[str, Any]) -> "Line":
@@ -261,7 +267,7 @@ def table(lines: Sequence[Line]) -> list[str]:
                 line.size,
                 f"{line.beta:g}",
                 str(line.seed),
-                line.estimator,
+                " ".join((line.estimator, *line.own_options)),
                 f"{line.ppo.share:.4f}",
                 f"{line.ppo.kl_to_optimum:.4f}",
                 f"{line.supervised.share:.4f}",
@@ -310,10 +316,10 @@ def write_down(folder: Path, setting: Setting, lines: Sequence[Line]) -> None:
     (folder / "optimum.md").write_text("\n".join(page) + "\n", "utf-8")
 
 
-def _place(what: tuple[str, str, float, int]) -> tuple[int, int, float, int]:
+def _place(what: tuple[str, str, float, int, tuple[str, ...]]) -> tuple[Any, ...]:
     """Small ones first, GAE first, the larger beta first."""
-    size, estimator, beta, seed = what
-    return (list(SPACES).index(size), ADVANTAGES.index(estimator), -beta, seed)
+    size, estimator, beta, seed, own = what
+    return (list(SPACES).index(size), ADVANTAGES.index(estimator), own, -beta, seed)
 
 
 if __name__ == "__main__":

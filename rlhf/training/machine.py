@@ -75,8 +75,8 @@ def _keep_freed_memory() -> None:
     """
     with contextlib.suppress(OSError, AttributeError):  # another C library
         libc = ctypes.CDLL("libc.so.6")
-        for option, value in ((-1, 1 << 30), (-4, 0)):  # M_TRIM_THRESHOLD, M_MMAP_MAX
-            libc.mallopt(option, value)
+        for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+            libc.mallopt(option, 1 << 30)
 
 
 def _keep_few_kernels() -> None:

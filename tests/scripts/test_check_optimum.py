@@ -216,13 +216,16 @@ def test_what_was_measured_before_stays_beside_what_is_new(tmp_path: Path):
     old = [replace(LINE, size="hard"), LINE, replace(LINE, seed=1)]
     write_down(tmp_path, setting, old)
     write_down(tmp_path, setting, [replace(LINE, commit="new"), replace(LINE, beta=0.5, estimator="rloo")])
+    write_down(tmp_path, setting, [replace(LINE, options=("stage.lam=0.5",))])
     lines = [Line.read(said) for said in json.loads((tmp_path / "optimum.json").read_text())["lines"]]
     assert [(line.what, line.commit) for line in lines] == [
-        (("small", "gae", 0.2, 0), "new"),
-        (("small", "gae", 0.2, 1), "abc"),
-        (("small", "rloo", 0.5, 0), "abc"),
-        (("hard", "gae", 0.2, 0), "abc"),
+        (("small", "gae", 0.2, 0, ()), "new"),
+        (("small", "gae", 0.2, 1, ()), "abc"),
+        (("small", "gae", 0.2, 0, ("stage.lam=0.5",)), "abc"),
+        (("small", "rloo", 0.5, 0, ()), "abc"),
+        (("hard", "gae", 0.2, 0, ()), "abc"),
     ]
+    assert "| small | 0.2 | 0 | gae stage.lam=0.5 |" in (tmp_path / "optimum.md").read_text()
 
 
 def test_a_short_run_of_the_trainer_comes_nearer(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -236,5 +239,5 @@ def test_a_short_run_of_the_trainer_comes_nearer(tmp_path: Path, capsys: pytest.
     assert line["supervised"]["share"] > line["ppo"]["share"]
     assert max(line["ppo"]["identity_error"], line["supervised"]["identity_error"]) < 1e-5
     page = (tmp_path / "optimum.md").read_text()
-    assert f"| small | 0.5 | 0 | gae | {line['ppo']['share']:.4f} |" in page
+    assert f"| small | 0.5 | 0 | gae {' '.join(words)} | {line['ppo']['share']:.4f} |" in page
     assert "stage.total_episodes=6144" in page
