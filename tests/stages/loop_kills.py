@@ -37,3 +37,16 @@ def killed_at(event: int) -> Generator[None]:
 
     with patch.object(rlhf.runs.run, "write_atomic", write_atomic), patch.object(Database, "write", write):
         yield
+
+
+def kills_until_done(run: Callable[[], object], *, every: int, most: int) -> int:
+    """Ends it every so many events, and up to four more, until it comes to its end; how often that was."""
+    kills = 0
+    while True:
+        try:
+            with killed_at(every + kills % 5):
+                if run() is not None:
+                    return kills
+        except Killed:
+            kills += 1
+            assert kills < most

@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from loop_kills import Killed, killed_at
+from loop_kills import kills_until_done
 from loop_runs import record_of, run_loop, weights_of
 
 from feedback_ui.database import Database, open_database
@@ -109,14 +109,7 @@ EVERY = 15  # events from one kill to the next, and up to four more
 def test_killed_again_and_again_it_ends_as_the_undisturbed_one(
     whole: Path, tmp_path: Path, tiny_model: Path
 ) -> None:
-    kills, manifest = 0, None
-    while manifest is None:
-        try:
-            with killed_at(EVERY + kills % 5):
-                manifest = run_loop(tmp_path, tiny_model)
-        except Killed:
-            kills += 1
-            assert kills < 200
+    kills = kills_until_done(lambda: run_loop(tmp_path, tiny_model), every=EVERY, most=200)
     assert kills > 6
     assert record_of(tmp_path).without_times() == record_of(whole).without_times()
     assert weights_of(tmp_path) == weights_of(whole)

@@ -8,7 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from loop_kills import Killed, killed_at
+from loop_kills import kills_until_done
 from loop_runs import STREAM, configured, record_of, run_loop, weights_of
 
 from feedback_ui.database import Database, open_database
@@ -158,14 +158,7 @@ EVERY = 13  # events from one kill to the next, and up to four more
 def test_killed_again_and_again_it_ends_as_the_undisturbed_one(
     whole: Path, tmp_path: Path, tiny_model: Path
 ) -> None:
-    kills, manifest = 0, None
-    while manifest is None:
-        try:
-            with killed_at(EVERY + kills % 5):
-                manifest = stream(tmp_path, tiny_model)
-        except Killed:
-            kills += 1
-            assert kills < 300
+    kills = kills_until_done(lambda: stream(tmp_path, tiny_model), every=EVERY, most=300)
     assert kills > 10
     mine, other = record_of(tmp_path), record_of(whole)
     assert mine.without_times() == other.without_times()
