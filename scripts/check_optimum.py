@@ -154,6 +154,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("options", nargs="*", metavar="key=value", help="for stage=ppo, as in stage.lam=0.95")
     asked = parser.parse_args(arguments)
+    for said, known in ((asked.sizes, SPACES), (asked.estimator, ADVANTAGES)):
+        if unknown := set(said.split(",")) - set(known):
+            parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(known)}")
     quiet_libraries()
     setting, lines = setting_now(), []
     for size, beta, estimator, seed in itertools.product(

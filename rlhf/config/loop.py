@@ -168,7 +168,8 @@ class LoopStage(Section):
             )
         if self.queue != "auto" and self.queue < self.step_judgements:
             raise ValueError(
-                f"queue={self.queue} is less than a step waits for, step_judgements={self.step_judgements}"
+                f"queue={self.queue} is less than a step waits for, "
+                f"step_judgements={self.step_judgements}; raise it, or lower the other"
             )
         return self
 

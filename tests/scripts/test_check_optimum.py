@@ -211,6 +211,16 @@ def test_an_estimator_brings_what_it_needs_and_the_last_word_counts():
     assert not any(option.startswith("stage.advantage") for option in options_of("hard", "gae"))
 
 
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("--sizes=big", "big: there are small, hard"), ("--estimator=gea", "gea: there are gae, one_step")],
+)
+def test_what_there_is_not_is_refused(word: str, said: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main([word])
+    assert said in capsys.readouterr().err
+
+
 def test_what_was_measured_before_stays_beside_what_is_new(tmp_path: Path):
     setting = setting_now()
     old = [replace(LINE, size="hard"), LINE, replace(LINE, seed=1)]
