@@ -15,6 +15,7 @@ from feedback_ui.service.judgements import submit
 from feedback_ui.service.plan import Plan
 
 COMPARE = Form(kind="compare", flags=("unsafe", "other"), edit=True)
+ALL_GOLD = 1 - 1e-12  # a share below one, as it must be, by which chance never gives another item
 
 
 def rater(db: Database, name: str, role: Any = "rater") -> Actor:

@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 import pytest
-from people import campaign, judge_all, pairs, prefer_good, rater
+from people import ALL_GOLD, campaign, judge_all, pairs, prefer_good, rater
 
 from feedback_ui.database import Database
 from feedback_ui.errors import Conflict, InvalidFeedback, NotAllowed
@@ -135,7 +135,7 @@ def test_nobody_gives_more_than_their_share(db: Database) -> None:
 
 
 def test_gold_items_and_undone_ones_do_not_count_towards_the_cap(db: Database) -> None:
-    name = campaign(db, rows=mixed(4, 4), rater_share=0.5, gold_share=0.999)
+    name = campaign(db, rows=mixed(4, 4), rater_share=0.5, gold_share=ALL_GOLD)
     a = rater(db, "a")
     rng = random.Random(0)
     for _ in range(4):
@@ -146,7 +146,7 @@ def test_gold_items_and_undone_ones_do_not_count_towards_the_cap(db: Database) -
 
 
 def test_too_many_wrong_gold_items_among_the_last_pause_a_rater(db: Database) -> None:
-    name = campaign(db, rows=mixed(2, 40), pause_gold=3, gold_share=0.999)
+    name = campaign(db, rows=mixed(2, 40), pause_gold=3, gold_share=ALL_GOLD)
     a = rater(db, "a")
     assert take(db, a, name, False, True, False, True) == ["open"] * 5
     assert take(db, a, name, False) == ["open", "paused"]
@@ -163,7 +163,7 @@ def test_too_many_wrong_gold_items_among_the_last_pause_a_rater(db: Database) ->
 
 
 def test_a_pause_counts_from_after_the_test(db: Database) -> None:
-    name = campaign(db, rows=mixed(2, 9), qualify_items=4, pass_mark=0.5, pause_gold=2, gold_share=0.999)
+    name = campaign(db, rows=mixed(2, 9), qualify_items=4, pass_mark=0.5, pause_gold=2, gold_share=ALL_GOLD)
     a = rater(db, "a")
     assert take(db, a, name, False, False, True, True)[-1] == "open"
     assert take(db, a, name, False)[-1] == "open"

@@ -4,7 +4,7 @@ import math
 import random
 
 import pytest
-from people import campaign, pairs, rater
+from people import ALL_GOLD, campaign, pairs, rater
 
 from feedback_ui.database import Database
 from feedback_ui.errors import NotAllowed
@@ -77,7 +77,7 @@ def test_who_always_takes_the_left_is_found(db: Database) -> None:
 
 def test_gold_items_passed(db: Database) -> None:
     rows = [(place, {**row, "gold": {"better": 0}}) for place, row in pairs(4)]
-    name = campaign(db, rows=rows, gold_share=0.999)
+    name = campaign(db, rows=rows, gold_share=ALL_GOLD)
     judge(db, name, "a", ["good", "good", "bad", "good"])
     figures = quality(db, OPERATOR, name).raters["a"]
     assert (figures.num_gold, figures.gold.estimate) == (4, 0.75)

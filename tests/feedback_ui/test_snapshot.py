@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from people import campaign, pairs, prefer_good, rater
+from people import ALL_GOLD, campaign, pairs, prefer_good, rater
 from sqlalchemy import select
 
 from feedback_ui.database import Database
@@ -232,7 +232,7 @@ def test_ratings_are_means_by_scale_and_the_first_is_the_score(db: Database, tmp
 
 def test_what_is_undone_skipped_both_bad_or_gold_is_no_preference(db: Database, tmp_path) -> None:
     rows = [*pairs(4), ("gold", {**next(iter(pairs(1, start=9)))[1], "gold": {"better": 0}})]
-    name = campaign(db, rows=rows, gold_share=0.999)
+    name = campaign(db, rows=rows, gold_share=ALL_GOLD)
     a = rater(db, "a")
     task = next_task(db, a, name, rng=random.Random(0))
     assert task.prompt == "问题 9?"

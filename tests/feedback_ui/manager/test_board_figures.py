@@ -4,7 +4,7 @@ import random
 from uuid import uuid4
 
 import pytest
-from people import campaign, pairs, prefer_good, rater
+from people import ALL_GOLD, campaign, pairs, prefer_good, rater
 from sqlalchemy import func, select
 
 from feedback_ui.database import Database
@@ -47,7 +47,7 @@ def test_gold_items_of_each_kind(db: Database) -> None:
     a = rater(db, "a")
     rows = singles(3, gold={"score": [4, 5]})
     scored = campaign(db, name="s", rows=rows, form=Form(kind="score", scales=(Scale(name="help"),)),
-                      gold_share=0.999)  # fmt: skip
+                      gold_share=ALL_GOLD)  # fmt: skip
     give(db, scored, a, [{"score": 4}, {"score": 5}, {"score": 3.9}])
     found = quality(db, OPERATOR, scored)
     assert (found.gold.overall.num, found.gold.overall.passed.estimate) == (3, pytest.approx(2 / 3))
@@ -55,7 +55,7 @@ def test_gold_items_of_each_kind(db: Database) -> None:
     assert found.raters["a"].num_gold == 3
 
     three = [("r:1", {"prompt": "?", "responses": ["x", "y", "z"], "gold": {"better": 1}})]
-    ranked = campaign(db, name="r", rows=three, form=Form(kind="rank"), gold_share=0.999)
+    ranked = campaign(db, name="r", rows=three, form=Form(kind="rank"), gold_share=ALL_GOLD)
     for own, tied in (("b", False), ("c", True)):
         actor = rater(db, own)
         task = next_task(db, actor, ranked)
@@ -67,7 +67,7 @@ def test_gold_items_of_each_kind(db: Database) -> None:
     assert {own: share.passed.estimate for own, share in found.gold.by_rater.items()} == {"b": 1.0, "c": 0.0}
 
     compared = campaign(db, name="c", rows=[(p, {**row, "gold": {"better": 0}}) for p, row in pairs(2)],
-                        gold_share=0.999)  # fmt: skip
+                        gold_share=ALL_GOLD)  # fmt: skip
     give(db, compared, a, [{"both_bad": True}, {"strength": 0}])
     found = quality(db, OPERATOR, compared)
     assert (found.gold.overall.passed.estimate, found.gold.overall.num) == (0.0, 2)
@@ -75,7 +75,7 @@ def test_gold_items_of_each_kind(db: Database) -> None:
 
 def test_a_gold_item_that_most_miss_may_have_a_wrong_key(db: Database) -> None:
     rows = [(place, {**row, "gold": {"better": int(n == 1)}}) for n, (place, row) in enumerate(pairs(2))]
-    name = campaign(db, rows=rows, gold_share=0.999)
+    name = campaign(db, rows=rows, gold_share=ALL_GOLD)
     for own in ("a", "b", "c"):
         prefer(db, name, rater(db, own), [True, True])
     (missed,) = quality(db, OPERATOR, name).gold.missed
@@ -83,7 +83,9 @@ def test_a_gold_item_that_most_miss_may_have_a_wrong_key(db: Database) -> None:
 
 
 def test_who_fails_gold_items_sets_off_an_alarm(db: Database) -> None:
-    name = campaign(db, rows=[(p, {**row, "gold": {"better": 0}}) for p, row in pairs(8)], gold_share=0.999)
+    name = campaign(
+        db, rows=[(p, {**row, "gold": {"better": 0}}) for p, row in pairs(8)], gold_share=ALL_GOLD
+    )
     prefer(db, name, rater(db, "a"), [True] * 8)
     prefer(db, name, rater(db, "b"), [True] + [False] * 7)
     found = quality(db, OPERATOR, name)

@@ -121,9 +121,9 @@ def test_what_markdown_would_drop_is_shown_plain(written: str) -> None:
 
 def test_a_line_of_a_megabyte_is_shown_whole_and_at_once() -> None:
     line = "<b>*a " * 170_000
-    begun = time.process_time()
+    begun = time.thread_time()
     html = rendered(line)
-    assert time.process_time() - begun < 1.0
+    assert time.thread_time() - begun < 1.0
     assert Reader(html).text == line
 
 
@@ -133,12 +133,15 @@ def test_a_line_of_a_megabyte_is_shown_whole_and_at_once() -> None:
 def test_time_grows_no_faster_than_the_text(unit: str) -> None:
     def seconds(length: int) -> float:
         text = (unit * length)[:length]
-        begun = time.process_time()
+        begun = time.thread_time()  # of this thread: others of the test process have nothing to do with it
         rendered(text)
-        return time.process_time() - begun
+        return time.thread_time() - begun
+
+    def best(length: int) -> float:
+        return min(seconds(length) for _ in range(3))  # some other's rubbish may be collected in one of them
 
     seconds(1_000)
-    short, long = min(seconds(MAX_MARKDOWN // 8) for _ in range(3)), seconds(MAX_MARKDOWN)
+    short, long = best(MAX_MARKDOWN // 8), best(MAX_MARKDOWN)
     assert long < 4 * 8 * short + 0.2  # eight times the length; sixty-four times where it were quadratic
 
 
