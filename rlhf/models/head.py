@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from rlhf.algos.logprobs import token_logprobs
 from rlhf.data.rounding import TOKENS, rounded
 from rlhf.errors import ModelError
+from rlhf.models.gradients import kept_gradient
 from rlhf.models.products import product
 
 CHUNK_LOGITS = {"cpu": 1 << 22, "cuda": 1 << 27}  # logits at once
@@ -75,6 +76,7 @@ class _Head(torch.autograd.Function):
         mixed = torch.is_autocast_enabled(device)
         dtype = torch.get_autocast_dtype(device) if mixed else weight_VD.dtype
         ctx.options = (temperature, softcap, chunk_rows(len(weight_VD), hidden_ND.device), hidden_ND.dtype)
+        ctx.weight = weight_VD  # as it is, for the gradient that it keeps
         hidden_ND, weight_VD = hidden_ND.to(dtype), weight_VD.to(dtype)
         logprobs, entropies, normalizers = list[Tensor](), list[Tensor](), list[Tensor]()
         for hidden, targets in _chunks(ctx, hidden_ND, targets_N):
@@ -103,7 +105,9 @@ class _Head(torch.autograd.Function):
         def room(wanted: bool, shape: torch.Size) -> Tensor | None:
             return torch.empty(shape, dtype=accurate, device=weight_VD.device) if wanted else None
 
-        slope_VD, slope_V = room(wants_weight, weight_VD.shape), room(wants_bias, weight_VD.shape[:1])
+        kept_VD = kept_gradient(ctx.weight) if wants_weight else None
+        slope_VD = room(wants_weight and kept_VD is None, weight_VD.shape)
+        slope_V = room(wants_bias, weight_VD.shape[:1])
         slope_ND = room(wants_hidden, hidden_ND.shape)
         if slope_ND is not None:
             slope_ND.zero_()
@@ -126,7 +130,9 @@ class _Head(torch.autograd.Function):
             slope_Nv = slope_Nv.to(weight.dtype)
             if slope_ND is not None:
                 slope_ND += product(slope_Nv, weight.t())
-            if slope_VD is not None:
+            if kept_VD is not None:
+                kept_VD[part] += product(hidden_ND.t(), slope_Nv.t()).t()
+            elif slope_VD is not None:
                 slope_VD[part] = product(hidden_ND.t(), slope_Nv.t()).t()
         slope_ND = None if slope_ND is None else slope_ND.to(hidden_dtype)
         return slope_ND, slope_VD, slope_V, None, None, None

@@ -20,6 +20,7 @@ from rlhf.data.collation import Batch, collate
 from rlhf.data.encoding import Encoded
 from rlhf.data.packing import PackedBatch, pack
 from rlhf.errors import TrainingError
+from rlhf.models.gradients import keep_gradients, zero_gradients
 from rlhf.models.policy_value import PolicyValue, TokenOutputs
 from rlhf.models.roles import Roles
 from rlhf.training.experience import (
@@ -84,6 +85,10 @@ class PpoUpdater:
         apart = stage.has_critic and accelerator.num_processes == 1
         self._at_once: list[dict[str, bool]] = [{"critic": False}, {"policy": False}] if apart else [{}]
         self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        if accelerator.num_processes == 1:
+            policy_value = roles.policy_value
+            critic = [] if policy_value.critic is None else [policy_value.critic]
+            keep_gradients([policy_value.language_model, *critic])
 
     def batch(self, rows: Sequence[Encoded]) -> Batch | PackedBatch:
         """The rows as the models take them: packed where they can, padded on the right where not."""
@@ -161,7 +166,7 @@ class PpoUpdater:
                 num_tokens: float = num_tokens,
                 shown: Sequence[Encoded] = shown,
             ) -> dict[str, float]:
-                self._optimizer.zero_grad(set_to_none=True)
+                zero_gradients(self._parameters)
                 seen["gap"] = seen["gap_sum"] = 0.0
                 mixed = self._backward_mix(shown)
                 return mixed | self._backward(experience, parts, num_tokens, seen)
