@@ -4,6 +4,8 @@ A sequence stands at the left of its row, so that a token's place is its positio
 any row. Memory is taken once: nothing grows, and no step copies what was there before.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from transformers import PreTrainedConfig
@@ -101,9 +103,9 @@ class SlotCache(Cache):
 
     def __init__(self, rows: int, capacity: int) -> None:
         self.rows, self.capacity, self.window = rows, capacity, Window()
-        super().__init__(
-            layer_class_to_replicate=lambda: SlotLayer(self.window, rows, capacity)  # pyright: ignore[reportArgumentType]
-        )
+        # nothing that refers back to the cache: it would lie about until Python looks for cycles
+        layer = partial(SlotLayer, self.window, rows, capacity)
+        super().__init__(layer_class_to_replicate=layer)  # pyright: ignore[reportArgumentType]
 
     def move(self, rows_M: Tensor, width: int) -> None:
         """Makes these rows the first ones, in every layer."""

@@ -1,6 +1,8 @@
 """The engine on transformers: its steps, what a token attends to, in what precision it decodes."""
 
 import functools
+import gc
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +26,7 @@ from rlhf.models.loading import merged
 from rlhf.rollout.base import Request, Rollout, Sampling
 from rlhf.rollout.hf import HfEngine
 from rlhf.rollout.rows import PREFILL_TOKENS, prefill_groups
+from rlhf.rollout.slots import SlotCache
 from rlhf.rollout.weights import plain_weights
 
 STOP = 3
@@ -53,6 +56,24 @@ def assert_logprobs_of(
             logits_TV = model(input_ids=ids, use_cache=False).logits[0, len(prompts[number]) - 1 : -1]
         wanted_T = (logits_TV.double() / 0.7).log_softmax(-1).gather(1, answer.response_ids[:, None])[:, 0]
         torch.testing.assert_close(answer.logprobs.double(), wanted_T, atol=off, rtol=0)
+
+
+def test_keys_and_values_are_gone_with_the_last_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are the largest thing that decoding holds, and an update comes next."""
+    made: list[weakref.ref[SlotCache]] = []
+    begin = SlotCache.__init__
+
+    def begun(self: SlotCache, *arguments: int) -> None:
+        begin(self, *arguments)
+        made.append(weakref.ref(self))
+
+    monkeypatch.setattr(SlotCache, "__init__", begun)
+    gc.disable()
+    try:
+        ask(HfEngine(policy("llama"), pad_id=PAD, batch_size=4), some_prompts())
+        assert [one() for one in made] == [None]
+    finally:
+        gc.enable()
 
 
 def test_a_row_that_is_done_takes_the_next_prompt() -> None:
