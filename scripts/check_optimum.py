@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from rlhf.config import PpoStage  # noqa: E402
+from rlhf.metrics.progress import Progress  # noqa: E402
 from rlhf.training.machine import quiet_libraries  # noqa: E402
 from scripts.enumeration import (  # noqa: E402
     Nearness,
@@ -237,17 +238,19 @@ def supervised_fit(task: Task, optimal_NLV: torch.Tensor, steps: int, seed: int)
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=FIT_RATE)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
-    for _ in range(steps):
-        chosen, share_N = slice(None), weights_N
-        if len(rows) > FIT_ROWS:
-            chosen = torch.multinomial(weights_N, FIT_ROWS, replacement=True, generator=generator)
-            share_N = torch.full((FIT_ROWS,), 1.0 / FIT_ROWS)
-        logprobs_NLV = next_symbols(model, rows[chosen], task.space.length)
-        loss = -((targets_NLV[chosen] * logprobs_NLV).sum(dim=(1, 2)) * share_N).sum()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+    with Progress("supervised fit", total=steps) as progress:
+        for step in range(1, steps + 1):
+            chosen, share_N = slice(None), weights_N
+            if len(rows) > FIT_ROWS:
+                chosen = torch.multinomial(weights_N, FIT_ROWS, replacement=True, generator=generator)
+                share_N = torch.full((FIT_ROWS,), 1.0 / FIT_ROWS)
+            logprobs_NLV = next_symbols(model, rows[chosen], task.space.length)
+            loss = -((targets_NLV[chosen] * logprobs_NLV).sum(dim=(1, 2)) * share_N).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            progress.update(step, {"loss": loss.item()})
     return levels_of(model.double().eval(), task.prompts, task.space)
 
 
