@@ -74,7 +74,7 @@ SMALL = (
     "stage.value_clip=10.0",
     "stage.value_coef=0.5",
 )
-HARD = (*SMALL, "stage.total_episodes=1228800", "stage.batch_size=2048", "stage.minibatch_size=512")
+HARD = (*SMALL, "stage.total_episodes=1843200", "stage.batch_size=2048", "stage.minibatch_size=512")
 OPTIONS: dict[str, tuple[str, ...]] = {"small": SMALL, "hard": HARD}
 DEFAULT_ESTIMATOR = "gae"
 ADVANTAGES = (DEFAULT_ESTIMATOR, "one_step", "reinforce", "rloo", "reinforce_pp")

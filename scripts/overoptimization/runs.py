@@ -54,9 +54,9 @@ FULL = Size(
     ensemble=4,
     options={
         "sft": ("stage.epochs=2", "stage.batch_size=64", "stage.learning_rate=2e-3"),
-        "rm": ("stage.batch_size=32", "stage.learning_rate=1e-3"),
-        "ppo": (  # a rate of 1e-3 goes past gold's rise before the first look
-            "stage.learning_rate=3e-4",
+        "rm": ("stage.batch_size=32", "stage.learning_rate=1e-3", "stage.epochs=6"),
+        "ppo": (
+            "stage.learning_rate=1e-3",
             "stage.total_episodes=81920",
             "stage.batch_size=512",
             "stage.minibatch_size=128",
